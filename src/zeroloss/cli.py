@@ -1,0 +1,279 @@
+"""The command line: ``python -m zeroloss``. Works without Snakemake."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from zeroloss import __version__
+from zeroloss.errors import UserError
+
+_DESCRIPTION = """\
+Figures, tables and claims of the theory of why gradient descent reaches zero training loss.
+
+The whole pipeline with caching and parallel jobs is Snakemake's: snakemake --cores 2
+The commands here do its parts by hand, also on a machine without Snakemake."""
+
+_EXAMPLES = """\
+examples:
+  python -m zeroloss list                                  what there is: studies, figures, tables, claims
+  python -m zeroloss run du2018a --scale tiny              train, draw, tabulate and judge one study
+  python -m zeroloss run du2018a --set studies.du2018a.synthetic.widths=[100,400] --out try
+                                                           the same with your own widths, into the folder "try"
+  python -m zeroloss run du2018a --scale paper --device cuda --only cells
+                                                           the heavy part on a GPU machine; copy results/ home after
+  python -m zeroloss cost --scale paper                    jobs, hours, memory and disk, before you start
+  python -m zeroloss inspect results/laptop/metrics/du2018a.parquet
+                                                           settings, seeds, versions and device behind a file"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, or 2 after one sentence about what is wrong."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if not hasattr(given, "handler"):
+        parser.print_help()
+        return 0
+    try:
+        given.handler(given)
+    except UserError as problem:
+        for line in str(problem).splitlines():
+            print(f"zeroloss: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("zeroloss: interrupted; finished files are kept, run again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("zeroloss", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=shape)
+    parser.add_argument("--version", action="version", version=f"zeroloss {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    settings = argparse.ArgumentParser(add_help=False)
+    group = settings.add_argument_group("settings")
+    group.add_argument("--scale", metavar="SCALE", help="tiny, laptop or paper (default: as in config.yaml)")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one setting of config.yaml, e.g. studies.du2018a.synthetic.samples=300; may be repeated",
+    )
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/SCALE)")
+
+    def command(name: str, handler: Callable[[Any], None], text: str, parents: Sequence[Any], **more: Any) -> Any:
+        sub = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", parents=list(parents), formatter_class=shape, **more
+        )
+        sub.set_defaults(handler=handler)
+        return sub
+
+    command("list", _list, "what a scale consists of: studies, cells, figures, tables, claims", [settings])
+    run = command(
+        "run",
+        _run,
+        "compute, draw, tabulate and judge one study; what is up to date is kept",
+        [settings, where],
+        epilog="example: python -m zeroloss run du2018a --scale tiny",
+    )
+    run.add_argument("study", metavar="STUDY")
+    run.add_argument("--device", metavar="DEVICE", help="auto, cpu or cuda (default: as in config.yaml)")
+    run.add_argument("--only", choices=("cells",), help="train only; draw elsewhere, from the same results folder")
+    run.add_argument("--cell", action="append", metavar="CELL", help="only this cell (see list); may be repeated")
+    run.add_argument("--force", action="store_true", help="compute again what is up to date")
+    draw = command("draw", _draw, "draw figures from metrics that are there", [settings, where])
+    draw.add_argument("figure", nargs="+", metavar="FIGURE")
+    check = command("check", _check, "judge a study's claims from metrics that are there and print them", [settings, where])
+    check.add_argument("study", metavar="STUDY")
+    command("cost", _cost, "what a scale will need: jobs, time, memory, disk", [settings])
+    config = command("config", _config, "print the checked settings, or their schema", [settings])
+    config.add_argument("--schema", action="store_true", help="print the JSON schema of config.yaml instead")
+    look = command("inspect", _inspect, "print the provenance inside a file of results/", [])
+    look.add_argument("file", type=Path, metavar="FILE")
+    job = command("job", _job, "one step of the workflow (Snakemake calls this)", [])
+    job.add_argument("step", metavar="STEP")
+    job.add_argument("order", metavar="ORDER", help="the job's JSON document")
+    job.add_argument("--results", type=Path, required=True)
+    job.add_argument("--device", help="default: the environment variable ZEROLOSS_DEVICE, or auto")
+    job.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+def _plan(given: argparse.Namespace) -> Any:
+    import yaml
+
+    from zeroloss.plan import make_plan
+
+    overrides: dict[str, Any] = {}
+    for text in given.set:
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            raise UserError(f"--set {text!r} is not KEY=VALUE, such as studies.du2018a.synthetic.samples=300")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from None
+        *parents, last = key.split(".")
+        inner = overrides
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise UserError(f"--set {text!r}: {parent} was given a value before and cannot have parts")
+        inner[last] = parsed
+    if getattr(given, "device", None):
+        overrides["device"] = given.device
+    return make_plan(given.scale, overrides)
+
+
+def _list(given: argparse.Namespace) -> None:
+    plan = _plan(given)
+    for name, study in plan.studies.items():
+        print(f"{name}  {study.paper} (arXiv {study.arxiv}), scale {plan.scale}")
+        for cell in plan.cells[name].values():
+            print(f"  cell    {cell.name}  about {cell.cost.seconds:.0f} s, {cell.cost.memory_mb} MB")
+        for kind, declared in (("figure", plan.figures), ("table", plan.tables)):
+            for of, one in declared.values():
+                if of.name == name:
+                    print(f"  {kind:<7} {one.name}  {one.title} [{' '.join(one.items)}]")
+        for claim in plan.claims[name]:
+            print(f"  claim   {claim.name}  {claim.statement} [{' '.join(claim.items)}]")
+
+
+def _results(given: argparse.Namespace, plan: Any) -> Path:
+    from zeroloss.config import project_folder
+
+    return given.out or project_folder() / "results" / plan.scale
+
+
+def _run(given: argparse.Namespace) -> None:
+    from zeroloss import pipeline
+    from zeroloss.storage import is_current
+
+    plan = _plan(given)
+    study, results = plan.study(given.study), _results(given, plan)
+    cells = plan.cells[study.name]
+    for name in given.cell or ():
+        if name not in cells:
+            raise UserError(f"{name} is not a cell of {study.name}: allowed are {', '.join(cells)}")
+    pipeline.resolve_device(plan.config.device)
+    wanted = given.cell or list(cells)
+    for name in wanted:
+        order = plan.cell(study.name, name)
+        path = results / "runs" / study.name / f"{name}.parquet"
+        if is_current(path, order["key"]) and not given.force:
+            print(f"{path} is up to date")
+            continue
+        for dataset in cells[name].datasets:
+            data_order = plan.dataset(dataset)
+            if not is_current(results / "datasets" / f"{dataset}.npz", data_order["key"]):
+                pipeline.make_dataset(data_order, results, plan.config.data.root)
+        pipeline.run_cell(order, results, plan.config.device)
+        print(path)
+    if given.only == "cells" or given.cell:
+        return
+    pipeline.collect_metrics(plan.metrics(study.name), results)
+    for name, (of, _) in plan.figures.items():
+        if of.name == study.name:
+            pipeline.draw_figure(plan.figure(name), results)
+            print(results / "figures" / f"{name}.pdf")
+    for name, (of, _) in plan.tables.items():
+        if of.name == study.name:
+            pipeline.make_table(plan.table(name), results)
+            print(results / "tables" / f"{name}.csv")
+    _judge(plan, study.name, results)
+
+
+def _draw(given: argparse.Namespace) -> None:
+    from zeroloss import pipeline
+
+    plan = _plan(given)
+    for name in given.figure:
+        if name not in plan.figures:
+            raise UserError(f"{name} is not a figure: allowed are {', '.join(plan.figures)}")
+    for name in given.figure:
+        pipeline.draw_figure(plan.figure(name), _results(given, plan))
+        print(_results(given, plan) / "figures" / f"{name}.pdf")
+
+
+def _check(given: argparse.Namespace) -> None:
+    plan = _plan(given)
+    _judge(plan, plan.study(given.study).name, _results(given, plan))
+
+
+def _judge(plan: Any, study: str, results: Path) -> None:
+    import pandas as pd
+
+    from zeroloss import pipeline
+
+    pipeline.judge_claims(plan.verdicts(study), results)
+    path = results / "claims" / f"{study}.csv"
+    for claim in pd.read_csv(path, keep_default_na=False).itertuples():
+        print(f"{claim.verdict:<11} {claim.statement}\n{'':<11} measured {claim.measured}; expected {claim.expected}")
+    print(path)
+
+
+def _cost(given: argparse.Namespace) -> None:
+    from zeroloss.costs import describe
+
+    plan = _plan(given)
+    for name in plan.studies:
+        print(f"{name}: {describe(plan.cost(name))}")
+
+
+def _config(given: argparse.Namespace) -> None:
+    import yaml
+
+    from zeroloss.config import schema
+
+    if given.schema:
+        print(yaml.safe_dump(schema(), sort_keys=False, allow_unicode=True, width=110), end="")
+        return
+    print(yaml.safe_dump(_plan(given).config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+
+
+def _inspect(given: argparse.Namespace) -> None:
+    from zeroloss.storage import read_provenance
+
+    print(json.dumps(read_provenance(given.file), indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def _job(given: argparse.Namespace) -> None:
+    from zeroloss import pipeline
+    from zeroloss.config import DATA_VARIABLE, DEVICE_VARIABLE
+    from zeroloss.report import coverage, page
+
+    steps: dict[str, Callable[..., None]] = {
+        "metrics": pipeline.collect_metrics,
+        "figure": pipeline.draw_figure,
+        "table": pipeline.make_table,
+        "verdicts": pipeline.judge_claims,
+        "all_claims": pipeline.join_claims,
+        "coverage": coverage.write,
+        "page": page.write,
+    }
+    try:
+        order = json.loads(given.order)
+    except json.JSONDecodeError:
+        raise UserError("the job's order is not JSON") from None
+    if given.step == "dataset":
+        root = os.environ.get(DATA_VARIABLE)
+        pipeline.make_dataset(order, given.results, Path(root) if root else None)
+    elif given.step == "cell":
+        device = given.device or os.environ.get(DEVICE_VARIABLE) or "auto"
+        pipeline.run_cell(order, given.results, device, given.threads)
+    elif given.step in steps:
+        steps[given.step](order, given.results)
+    else:
+        raise UserError(f"{given.step} is not a step: allowed are dataset, cell, {', '.join(steps)}")

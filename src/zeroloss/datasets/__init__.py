@@ -1,0 +1,1 @@
+"""Inputs and labels: points on the sphere, images, label noise."""

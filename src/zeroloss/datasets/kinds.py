@@ -1,0 +1,12 @@
+"""Every kind of recipe, told apart by its field ``kind``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from zeroloss.datasets.image_tasks import ImageParity
+from zeroloss.datasets.sphere import SpherePoints
+
+AnyRecipe = Annotated[SpherePoints | ImageParity, Field(discriminator="kind")]

@@ -1,0 +1,57 @@
+"""What a data set is, and the recipe that makes it: a few JSON values from which the same arrays always follow."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from zeroloss.storage import read_arrays, write_arrays
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Inputs and targets of a regression problem.
+
+    Attributes:
+        x: inputs, float64, shape (n, d).
+        y: targets, float64, shape (n,).
+        info: what a caption needs: ``title``, ``fidelity``, ``labels`` and the recipe.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, path: Path | str, provenance: dict[str, Any]) -> None:
+        """Write ``x``, ``y`` and ``info`` to one .npz, atomically."""
+        write_arrays(path, {"x": self.x, "y": self.y}, {**provenance, "info": self.info})
+
+    @classmethod
+    def read(cls, path: Path | str) -> Dataset:
+        """Read a file written by :meth:`write`; raises UserError where it is missing or damaged."""
+        arrays, provenance = read_arrays(path)
+        return cls(arrays["x"], arrays["y"], provenance["info"])
+
+
+class Recipe(BaseModel, ABC):
+    """A named, deterministic way to make a data set; its fields are JSON values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """File stem of the data set, unique among recipes with other fields: lower case, digits, ``_``."""
+
+    def sources(self, root: Path | None) -> dict[str, str]:
+        """Files outside the project that :meth:`build` reads: name -> checksum. Nothing by default."""
+        return {}
+
+    @abstractmethod
+    def build(self, root: Path | None) -> Dataset:
+        """Make the data set; ``root`` is the folder of original files (``data.root``), if there is one."""

@@ -1,0 +1,1 @@
+"""Gram matrices and tangent kernels: exact limits and empirical ones."""

@@ -1,0 +1,1 @@
+"""The architectures, named as in the literature."""

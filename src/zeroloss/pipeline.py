@@ -1,0 +1,171 @@
+"""The steps of the workflow. Each takes its order (``plan``) and the results folder, and writes whole files or none.
+
+They are what one Snakemake job runs (``python -m zeroloss job ...``) and what ``python -m zeroloss run`` calls in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroloss import storage
+from zeroloss.errors import UserError
+from zeroloss.provenance import versions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from zeroloss.studies.contract import Study
+
+Order = Mapping[str, Any]
+
+
+def _study(name: str) -> Study:
+    # imported here: which studies exist is no part of what a step computes
+    import importlib
+
+    return importlib.import_module("zeroloss.studies").all_studies()[name]
+
+
+def _check_key(path: Path, expected: str) -> None:
+    """Refuse a file that was made from other settings or other code than this run's."""
+    found = storage.read_provenance(path).get("key")
+    if found != expected:
+        raise UserError(
+            f"{path} was made with other settings, data or code (key {str(found)[:8]}, expected {expected[:8]}): "
+            "delete it and run again"
+        )
+
+
+def make_dataset(order: Order, results: Path, root: Path | None) -> None:
+    """Build the data set ``order['name']`` from its recipe: ``datasets/<name>.npz``."""
+    from pydantic import TypeAdapter
+
+    import importlib
+
+    recipe_type = importlib.import_module("zeroloss.datasets.kinds").AnyRecipe
+    recipe = TypeAdapter(recipe_type).validate_python(order["recipe"])
+    data = recipe.build(root)
+    provenance = {name: order[name] for name in ("key", "name", "recipe", "sources", "code")}
+    data.write(results / "datasets" / f"{order['name']}.npz", {**provenance, "versions": versions()})
+
+
+def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: bool = False) -> None:
+    """Compute one cell: ``runs/<study>/<cell>.parquet``."""
+    import torch
+
+    from zeroloss.datasets.recipes import Dataset
+
+    chosen = resolve_device(device)
+    # results depend on the number of threads in the last digits, so it is part of the step, not of the machine
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    paths = [results / "datasets" / f"{name}.npz" for name in order["datasets"]]
+    for path, key in zip(paths, order["datasets"].values(), strict=True):
+        _check_key(path, key)
+    study = _study(order["study"])
+    table = study.run(order["parameters"], [Dataset.read(path) for path in paths], device=chosen, quiet=quiet)
+    provenance = {name: order[name] for name in ("key", "study", "name", "parameters", "datasets", "code")}
+    hardware = torch.cuda.get_device_name() if chosen == "cuda" else "cpu"
+    provenance |= {"versions": versions(), "device": hardware, "threads": threads}
+    storage.write_table(table, results / "runs" / order["study"] / f"{order['name']}.parquet", provenance)
+
+
+def resolve_device(device: str) -> str:
+    """``cpu`` or ``cuda`` from ``auto``, ``cpu`` or ``cuda``; UserError where there is no such device."""
+    import torch
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device is {device!r}: allowed are auto, cpu, cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is 'cuda', but torch finds no GPU here: use device=auto or device=cpu")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def collect_metrics(order: Order, results: Path) -> None:
+    """All cells of a study in one table: ``metrics/<study>.parquet``."""
+    import pandas as pd
+
+    parts = []
+    for cell, key in order["cells"].items():
+        path = results / "runs" / order["study"] / f"{cell}.parquet"
+        _check_key(path, key)
+        parts.append((path, storage.read_table(path)))
+    table = pd.concat([part for _, part in parts], ignore_index=True)
+    made = [storage.read_provenance(path) for path, _ in parts]
+    provenance = {
+        "key": order["key"],
+        "study": order["study"],
+        "cells": dict(order["cells"]),
+        "versions": [dict(pair) for pair in sorted({tuple(sorted(one["versions"].items())) for one in made})],
+        "devices": sorted({one["device"] for one in made}),
+    }
+    storage.write_table(table, results / "metrics" / f"{order['study']}.parquet", provenance)
+
+
+def _inputs(order: Order, results: Path) -> tuple[Study, Any, pd.DataFrame]:
+    """The study, its settings and its metrics, as a figure, table or claim needs them."""
+    study = _study(order["study"])
+    path = results / "metrics" / f"{order['study']}.parquet"
+    _check_key(path, order["metrics"])
+    settings = study.settings.model_validate(order["settings"])
+    return study, settings, storage.read_table(path)
+
+
+def _by_name(declared: list[Any], name: str) -> Any:
+    return next(one for one in declared if one.name == name)
+
+
+def draw_figure(order: Order, results: Path) -> None:
+    """Draw one figure: ``figures/<name>.pdf``, ``.svg`` and ``.png``, with its provenance in the files' metadata."""
+    from zeroloss.plotting.style import house_style, save
+
+    study, settings, metrics = _inputs(order, results)
+    figure = _by_name(study.figures(settings), order["name"])
+    with house_style():
+        canvas = figure.draw(metrics, settings, **figure.options)
+        note = f"{figure.name}, scale {order['scale']}. {figure.caption}"
+        save(canvas, results / "figures" / figure.name, title=f"{study.paper}: {figure.title}", note=note, key=order["key"])
+
+
+def make_table(order: Order, results: Path) -> None:
+    """Write one table: ``tables/<name>.csv`` (full precision), ``.md`` and ``.tex`` (four digits)."""
+    study, settings, metrics = _inputs(order, results)
+    declared = _by_name(study.tables(settings), order["name"])
+    table = declared.make(metrics, settings)
+    stem = results / "tables" / declared.name
+    caption = f"{declared.caption} Scale: {order['scale']}."
+    storage.write_text(stem.with_suffix(".md"), f"{table.to_markdown(index=False, floatfmt='.4g')}\n\n{caption}\n")
+    latex = table.to_latex(index=False, escape=True, float_format="%.4g", caption=caption, label=f"tab:{declared.name}")
+    storage.write_text(stem.with_suffix(".tex"), latex)
+    storage.write_text(stem.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
+
+
+CLAIM_COLUMNS = (
+    "id", "study", "items", "statement", "expected", "measured", "spread", "tolerance", "verdict", "note",
+)  # fmt: skip
+
+
+def judge_claims(order: Order, results: Path) -> None:
+    """Decide every claim of a study: ``claims/<study>.csv``."""
+    import pandas as pd
+
+    study, settings, metrics = _inputs(order, results)
+    rows = []
+    for claim in study.claims(settings):
+        found = claim.judge(metrics, settings)
+        head = {"id": claim.name, "study": study.name, "items": " ".join(claim.items), "statement": claim.statement}
+        rows.append({**head, **vars(found)})
+    table = pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
+    storage.write_text(results / "claims" / f"{study.name}.csv", table.to_csv(index=False, lineterminator="\n"))
+
+
+def join_claims(order: Order, results: Path) -> None:
+    """The claims of all studies in one file: ``claims.csv``."""
+    import pandas as pd
+
+    parts = [pd.read_csv(results / "claims" / f"{name}.csv", keep_default_na=False) for name in order["studies"]]
+    table = pd.concat(parts, ignore_index=True)
+    storage.write_text(results / "claims.csv", table.to_csv(index=False, lineterminator="\n"))

@@ -1,0 +1,159 @@
+"""What a run consists of: every data set, cell, figure, table and claim of one scale, and the key of each.
+
+A key is a digest of all that decides an output's content: parameters, code that it can reach (``provenance``), and the
+keys of what it is made from. Equal keys mean equal content, so caching never looks at file times, and an interrupted
+run can be taken up without asking what was finished before.
+
+An *order* is the JSON document that one job of the workflow gets; it holds the key.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zeroloss import pipeline, published
+from zeroloss.config import Config, load_config
+from zeroloss.datasets.recipes import Recipe
+from zeroloss.errors import UserError
+from zeroloss.provenance import digest, fingerprint
+from zeroloss.report import coverage, page
+from zeroloss.studies import all_studies
+from zeroloss.studies.contract import Cell, Claim, Cost, Figure, Study, Table
+
+Order = dict[str, Any]
+FIGURE_FORMATS = ("pdf", "svg", "png")
+TABLE_FORMATS = ("csv", "md", "tex")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything one scale consists of, by name."""
+
+    config: Config
+    recipes: Mapping[str, Recipe] = field(init=False)
+    cells: Mapping[str, Mapping[str, Cell]] = field(init=False)
+    figures: Mapping[str, tuple[Study, Figure]] = field(init=False)
+    tables: Mapping[str, tuple[Study, Table]] = field(init=False)
+    claims: Mapping[str, tuple[Claim, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        recipes: dict[str, Recipe] = {}
+        cells: dict[str, dict[str, Cell]] = {}
+        figures: dict[str, tuple[Study, Figure]] = {}
+        tables: dict[str, tuple[Study, Table]] = {}
+        claims: dict[str, tuple[Claim, ...]] = {}
+        for name, study in self.studies.items():
+            settings = self.config.study(name)
+            recipes.update({recipe.name: recipe for recipe in study.recipes(settings)})
+            cells[name] = {cell.name: cell for cell in study.cells(settings)}
+            figures.update({figure.name: (study, figure) for figure in study.figures(settings)})
+            tables.update({table.name: (study, table) for table in study.tables(settings)})
+            claims[name] = tuple(study.claims(settings))
+        for key, value in dict(recipes=recipes, cells=cells, figures=figures, tables=tables, claims=claims).items():
+            object.__setattr__(self, key, value)
+
+    @property
+    def studies(self) -> dict[str, Study]:
+        return all_studies()
+
+    @functools.cached_property
+    def scale(self) -> str:
+        return self.config.scale
+
+    def study(self, name: str) -> Study:
+        """A study by name; UserError with the allowed names where there is none."""
+        if name not in self.studies:
+            raise UserError(f"{name} is not a study: allowed are {', '.join(self.studies)}")
+        return self.studies[name]
+
+    def outputs(self, study: str) -> list[str]:
+        """Final files of one study, relative to the results folder of the scale."""
+        files = [f"metrics/{study}.parquet", f"claims/{study}.csv"]
+        files += [f"figures/{name}.{ext}" for name, (of, _) in self.figures.items() if of.name == study for ext in FIGURE_FORMATS]
+        files += [f"tables/{name}.{ext}" for name, (of, _) in self.tables.items() if of.name == study for ext in TABLE_FORMATS]
+        return files
+
+    def cost(self, study: str | None = None) -> list[Cost]:
+        """Expected costs of the cells of one study, or of all."""
+        return [cell.cost for name, group in self.cells.items() if study in (None, name) for cell in group.values()]
+
+    # Orders, from the ground up. Each is cached because the keys of later ones contain those of earlier ones.
+
+    @functools.cache  # noqa: B019  a plan lives as long as the process
+    def dataset(self, name: str) -> Order:
+        recipe = self.recipes[name]
+        sources = recipe.sources(self.config.data.root)
+        content = {"recipe": recipe.model_dump(), "sources": sources}
+        return _order(content, name=name, code=fingerprint(type(recipe), pipeline.make_dataset))
+
+    @functools.cache  # noqa: B019
+    def cell(self, study: str, name: str) -> Order:
+        cell = self.cells[study][name]
+        content = {
+            "study": study,
+            "parameters": dict(cell.parameters),
+            "datasets": {dataset: self.dataset(dataset)["key"] for dataset in cell.datasets},
+        }
+        return _order(content, name=name, code=fingerprint(self.studies[study].run, pipeline.run_cell))
+
+    @functools.cache  # noqa: B019
+    def metrics(self, study: str) -> Order:
+        content = {"study": study, "cells": {name: self.cell(study, name)["key"] for name in self.cells[study]}}
+        return _order(content, name=study, code=fingerprint(pipeline.collect_metrics))
+
+    def _from_metrics(self, study: str) -> dict[str, Any]:
+        return {
+            "study": study,
+            "scale": self.scale,
+            "settings": self.config.study(study).model_dump(mode="json"),
+            "metrics": self.metrics(study)["key"],
+            "published": {name: published.checksum(name) for name in self.studies[study].published},
+        }
+
+    def figure(self, name: str) -> Order:
+        study, figure = self.figures[name]
+        words = {"caption": figure.caption, "title": figure.title, "alt": figure.alt, "options": dict(figure.options)}
+        content = {**self._from_metrics(study.name), **words}
+        return _order(content, name=name, code=fingerprint(figure.draw, pipeline.draw_figure))
+
+    def table(self, name: str) -> Order:
+        study, table = self.tables[name]
+        content = {**self._from_metrics(study.name), "caption": table.caption, "title": table.title}
+        return _order(content, name=name, code=fingerprint(table.make, pipeline.make_table))
+
+    def verdicts(self, study: str) -> Order:
+        claims = [{"name": claim.name, "items": claim.items, "statement": claim.statement} for claim in self.claims[study]]
+        judges = [claim.judge for claim in self.claims[study]]
+        return _order({**self._from_metrics(study), "claims": claims}, name=study, code=fingerprint(*judges, pipeline.judge_claims))
+
+    def all_claims(self) -> Order:
+        content = {"studies": {name: self.verdicts(name)["key"] for name in self.studies}}
+        return _order(content, name="claims", code=fingerprint(pipeline.join_claims))
+
+    def coverage(self) -> Order:
+        content = {"served": coverage.served(self), "scale": self.scale}
+        return _order(content, name="coverage", code=fingerprint(coverage.write))
+
+    def page(self) -> Order:
+        content = {
+            "scale": self.scale,
+            "settings": self.config.model_dump(mode="json", exclude={"data", "device"}),
+            "figures": {name: self.figure(name)["key"] for name in self.figures},
+            "tables": {name: self.table(name)["key"] for name in self.tables},
+            "claims": self.all_claims()["key"],
+            "coverage": self.coverage()["key"],
+        }
+        return _order(content, name="index", code=fingerprint(page.write), template=page.template_checksum())
+
+
+def _order(content: Order, **more: Any) -> Order:
+    return {**content, **more, "key": digest({**content, **more})}
+
+
+def make_plan(scale: str | None = None, overrides: Mapping[str, Any] | None = None, folder: Path | None = None) -> Plan:
+    """The plan of one scale; UserError where a setting is wrong."""
+    return Plan(load_config(scale, overrides, folder))

@@ -1,0 +1,1 @@
+"""House style and panels shared by several figures."""

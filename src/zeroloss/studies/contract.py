@@ -1,0 +1,160 @@
+"""The one contract: what a study declares. Workflow, command line and page learn everything they know from it.
+
+A study is one paper's numerical work. Its module ends with ``STUDY = Study(...)``; finding that name is all the
+registration there is. Modules of studies import torch, seaborn and the like inside the functions that need them:
+the workflow imports every study each time it starts, and drawing never loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure as Canvas
+
+    from zeroloss.datasets.recipes import Dataset, Recipe
+
+Verdict = Literal["reproduced", "differs", "undecided"]
+
+
+class StudySettings(BaseModel):
+    """Base of every study's settings: unknown keys are errors, values cannot change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a cell is expected to need on one CPU core; used for planning, never for results.
+
+    Attributes:
+        seconds: on one core of a current server processor.
+        memory_mb: peak resident memory, imports included.
+        disk_mb: size of what the cell writes.
+    """
+
+    seconds: float
+    memory_mb: int
+    disk_mb: float = 1.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One job and one parquet file: a group of parameter points worth one process start.
+
+    Attributes:
+        name: file stem, made of lower-case letters, digits and underscores.
+        parameters: everything ``run`` needs beside its data sets, as JSON values; a change reruns the cell.
+        datasets: names of the recipes it reads.
+        cost: what it is expected to need.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    datasets: tuple[str, ...]
+    cost: Cost
+
+
+class RunCell(Protocol):
+    """``run`` of a study: a tidy table from a cell's parameters and data sets, the same bits every time."""
+
+    def __call__(
+        self, parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: str, quiet: bool
+    ) -> pd.DataFrame: ...
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture: a pure function from the study's metrics to a matplotlib figure.
+
+    Attributes:
+        name: file stem, e.g. ``du2018a_fig1``.
+        items: inventory ids it serves.
+        title: a heading of a few words.
+        caption: states data set, sizes, steps and seeds; goes under the picture on the page and in the report.
+        alt: one sentence that says what is to be seen, for those who cannot see it.
+        draw: ``draw(metrics, settings, **options)``.
+        options: extra arguments of ``draw`` (JSON values), such as the data set of a family of figures.
+    """
+
+    name: str
+    items: tuple[str, ...]
+    title: str
+    caption: str
+    alt: str
+    draw: Callable[..., Canvas]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: a pure function ``make(metrics, settings)`` to a data frame, written as csv, md and tex."""
+
+    name: str
+    items: tuple[str, ...]
+    title: str
+    caption: str
+    make: Callable[..., pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a claim came to. ``measured`` and ``spread`` are texts: a number with its unit, or a short list."""
+
+    expected: str
+    measured: str
+    spread: str
+    tolerance: str
+    verdict: Verdict
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper in our words and the pure function ``judge(metrics, settings)`` that decides it.
+
+    The tolerance and the reason for it stand in the code of ``judge``, written before the numbers were seen.
+    """
+
+    name: str
+    items: tuple[str, ...]
+    statement: str
+    judge: Callable[..., Judgement]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One paper.
+
+    Attributes:
+        name: module name and key of its block in ``config.yaml``.
+        paper: authors, year, title.
+        arxiv: identifier, e.g. ``1810.02054``.
+        summary: what the study does and found, a few sentences (shown on the page).
+        settings: the class of its settings.
+        recipes: its data sets, from settings.
+        cells: its jobs, from settings.
+        run: computes one cell.
+        figures, tables, claims: what it draws, tabulates and decides, from settings.
+        published: names of the files of published numbers it reads.
+        tests: inventory id of a definition -> the test that checks it (a pytest node id).
+    """
+
+    name: str
+    paper: str
+    arxiv: str
+    summary: str
+    settings: type[StudySettings]
+    recipes: Callable[[Any], list[Recipe]]
+    cells: Callable[[Any], list[Cell]]
+    run: RunCell
+    figures: Callable[[Any], list[Figure]]
+    tables: Callable[[Any], list[Table]]
+    claims: Callable[[Any], list[Claim]]
+    published: tuple[str, ...] = ()
+    tests: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,50 @@
+"""Du, Zhai, Poczos, Singh 2018: gradient descent provably optimizes over-parameterized networks (arXiv 1810.02054v2).
+
+Figure 1 at its printed sizes, in two variants, and the same panels on images.
+
+*As published.* The printed set-up does not produce the printed figure. The curves themselves say what does: the update
+lacks the m^(-1/2) of eq. 4, so the step size is 0.001 sqrt(m) in eq. 4's units; panel a is the natural logarithm of the
+mean squared error; panel c is the squared distance.
+
+*As printed.* Eq. 4 with one fixed step size, and the unsquared distance.
+"""
+
+from zeroloss.studies.contract import Study
+from zeroloss.studies.du2018a.claims import claims
+from zeroloss.studies.du2018a.experiment import Settings, cells, recipes, run
+from zeroloss.studies.du2018a.figures import figures
+from zeroloss.studies.du2018a.tables import tables
+
+SUMMARY = """\
+Figure 1 of the paper shows wider networks training faster. The set-up printed beside it does not produce that figure; \
+the curves themselves say what does. The update that was applied lacks the factor 1/sqrt(m) of eq. 4, which is eq. 4 \
+with a step size of 0.001 sqrt(m): sixteen times the width, four times the step. Panel a is the natural logarithm of the \
+mean squared error, and panel c the squared distance. With these settings our curves lie on the published ones.
+
+With eq. 4 as printed and one fixed step size, the width hardly changes the rate: most of the fan of curves in panel a is \
+the step size, not over-parameterisation. What does shrink with width in both variants is what the theory speaks of: the \
+fraction of changed activation patterns and the largest distance from the start.
+
+On images the least eigenvalue of the limiting Gram matrix is orders of magnitude smaller and the largest one hundreds of \
+times larger than on the sphere, so the published step sizes would diverge and the bound is nearly flat."""
+
+STUDY = Study(
+    name="du2018a",
+    paper="Du, Zhai, Póczos, Singh (2018), Gradient descent provably optimizes over-parameterized neural networks",
+    arxiv="1810.02054",
+    summary=SUMMARY,
+    settings=Settings,
+    recipes=recipes,
+    cells=cells,
+    run=run,
+    figures=figures,
+    tables=tables,
+    claims=claims,
+    published=("du2018a_fig1",),
+    tests={
+        "001-E1": "tests/test_two_layer.py::test_gradient_is_that_of_automatic_differentiation",
+        "001-E2": "tests/test_relu_gram.py::test_closed_form_agrees_with_monte_carlo",
+        "003-E2": "tests/test_relu_gram.py::test_orthogonal_inputs_give_one_half",
+        "003-E3": "tests/test_relu_gram.py::test_gershgorin_bound",
+    },
+)

@@ -1,0 +1,1 @@
+"""The papers' bounds, rates and constructions, as functions."""

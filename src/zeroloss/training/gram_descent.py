@@ -1,0 +1,236 @@
+"""Full-batch gradient descent on the hidden layer of a two-layer ReLU network, without ever forming its weights.
+
+The update of eq. 4 of Du et al. 2018a moves w_r by -eta m^(-1/2) a_r sum_i r_i 1{w_r . x_i >= 0} x_i, r = u - y.
+Multiplied by the inputs, with K = X X^T, Z = W X^T (m, n) and the active patterns P (m, n) in {0, 1}:
+
+    Z <- Z - s diag(a) (P diag(r)) K,      s = eta m^(-1/2).
+
+So one product of 2 n^2 m flops replaces the two of 2 n d m flops each that a step in weight space needs, and nothing
+depends on d any more. It is the same iteration in exact arithmetic. The state kept is D = sum_k (P_k diag(r_k)) K and
+T = diag(a) Z(0) / s, so that a_r z_r = s (T - D)_r: small movements are not lost beside large initial values.
+Rows are sorted by the sign of a, which only renames the hidden units.
+
+Distances cost no product either: with C = sum_k P_k diag(r_k), w_r(k) - w_r(0) = -s a_r C_r X has squared length
+s^2 <C_r, D_r>, and <C + G, D + G K> = <C, D> + <G, D + (D + G K)> updates it from the step's own buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from zeroloss.kernels.relu_gram import coactivation_counts, extreme_eigenvalues
+
+# A block of rows passes through about ten elementwise operations, which are several times faster while it fits the
+# second-level cache; products of fewer than 64 rows are slow (both measured in benchmarks/).
+_BLOCK_BYTES = 768 * 1024
+_LEAST_BLOCK_ROWS = 64
+# Beyond this growth of the loss float32 soon overflows; the theory calls it divergence long before.
+DIVERGED = 1e6
+
+
+def _row_products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """<left_r, right_r> for every row r, shape (rows,)."""
+    if left.device.type == "cpu":  # numpy 2 calls BLAS for each row: half the time of torch, which stores the product
+        return torch.from_numpy(np.vecdot(left.numpy(), right.numpy()))
+    return torch.linalg.vecdot(left, right)
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Metrics after k = 0, 1, ... steps; shorter than asked for when training diverged.
+
+    Attributes:
+        mse: mean squared error |u - y|^2 / n, float64, shape (k + 1,).
+        pattern_change: fraction of the m n activation patterns that differ from the start; NaN if not measured.
+        max_distance: max_r |w_r(k) - w_r(0)|_2; NaN if not measured.
+        spectrum: step -> (least, largest) eigenvalue of H(k).
+        diverged_at: the step at which training was given up, or None.
+    """
+
+    mse: np.ndarray
+    pattern_change: np.ndarray
+    max_distance: np.ndarray
+    spectrum: dict[int, tuple[float, float]]
+    diverged_at: int | None
+
+
+class GramDescent:
+    """The iteration above on one device.
+
+    Args:
+        gram: K = X X^T, shape (n, n); its dtype and device are those of the computation.
+        preactivations: Z(0) = W(0) X^T, shape (m, n).
+        signs: a, entries -1 or +1, shape (m,).
+        targets: y, shape (n,).
+        step_size: eta of eq. 4, > 0.
+        measure: track pattern changes and distances.
+    """
+
+    def __init__(
+        self,
+        gram: torch.Tensor,
+        preactivations: torch.Tensor,
+        signs: torch.Tensor,
+        targets: torch.Tensor,
+        step_size: float,
+        measure: bool = True,
+    ) -> None:
+        width, samples = preactivations.shape
+        dtype, device = gram.dtype, gram.device
+        order = torch.argsort(signs, descending=True, stable=True)
+        self.gram, self.width, self.samples, self.measure = gram.contiguous(), width, samples, measure
+        self.scale = step_size / width**0.5
+        self.start = (signs[order, None] * preactivations[order] / self.scale).to(device, dtype)
+        self.moved = torch.zeros_like(self.start)
+        self.targets = targets.to(device, dtype)
+        self.squared_distance = torch.zeros(width, dtype=dtype, device=device)
+        self.residual = torch.empty(samples, dtype=dtype, device=device)
+        self.flips = torch.zeros((), dtype=torch.int64, device=device)
+        self._blocks = list(self._row_blocks(int((signs > 0).sum())))
+        largest = max(stop - begin for begin, stop, _ in self._blocks)
+        self._buffer = torch.empty(largest, samples, dtype=dtype, device=device)
+        self._output = torch.empty(1, samples, dtype=dtype, device=device)
+        self._ones = torch.ones(1, largest, dtype=dtype, device=device)
+        self._flags = torch.empty(largest, samples, dtype=torch.bool, device=device)
+        self._start_active = torch.empty(width, samples, dtype=torch.bool, device=device) if measure else None
+        if self._start_active is not None:
+            for begin, stop, positive in self._blocks:
+                compare = torch.ge if positive else torch.le
+                compare(self.start[begin:stop], 0, out=self._start_active[begin:stop])
+        self._refresh()
+
+    def _row_blocks(self, positive: int) -> Iterable[tuple[int, int, bool]]:
+        """(begin, stop, a > 0) for slabs of rows that share a sign and, on a CPU, fit the cache."""
+        rows = self.width
+        if self.gram.device.type == "cpu":
+            row_bytes = self.samples * self.gram.element_size()
+            rows = max(_LEAST_BLOCK_ROWS, _BLOCK_BYTES // row_bytes)
+        for first, last, sign in ((0, positive, True), (positive, self.width, False)):
+            for begin in range(first, last, rows):
+                yield begin, min(begin + rows, last), sign
+
+    def _refresh(self) -> None:
+        """Outputs of the current weights -> residual u - y; no gradient step."""
+        self._output.zero_()
+        for begin, stop, positive in self._blocks:
+            self._absorb(begin, stop, positive, torch.sub(self.start[begin:stop], self.moved[begin:stop]))
+        self._close()
+
+    def _absorb(self, begin: int, stop: int, positive: bool, signed: torch.Tensor) -> None:
+        """Count flips of one block and add it to the outputs; ``signed`` = T - D is overwritten."""
+        if self._start_active is not None:
+            self._count_flips(begin, stop, positive, signed)
+        # a_r relu(z_r) / s: relu of T - D where a = +1, and -relu of -(T - D), that is min(T - D, 0), where a = -1
+        (signed.clamp_min_ if positive else signed.clamp_max_)(0)
+        self._output.addmm_(self._ones[:, : stop - begin], signed)
+
+    def _count_flips(self, begin: int, stop: int, positive: bool, signed: torch.Tensor) -> None:
+        assert self._start_active is not None
+        flags, before = self._flags[: stop - begin], self._start_active[begin:stop]
+        if signed.device.type == "cpu":  # numpy compares to bool 6x faster than torch 2.13 does
+            (np.greater_equal if positive else np.less_equal)(signed.numpy(), 0, out=flags.numpy())
+            np.not_equal(flags.numpy(), before.numpy(), out=flags.numpy())
+            self.flips += int(np.count_nonzero(flags.numpy()))
+        else:
+            (torch.ge if positive else torch.le)(signed, 0, out=flags)
+            self.flips += torch.count_nonzero(flags.logical_xor_(before))
+
+    def _close(self) -> None:
+        torch.mul(self._output[0], self.scale / self.width**0.5, out=self.residual)
+        self.residual.sub_(self.targets)
+
+    def step(self) -> None:
+        """One step of gradient descent; afterwards ``residual``, ``flips`` and ``squared_distance`` are those of W(k+1)."""
+        self._output.zero_()
+        self.flips.zero_()
+        for begin, stop, positive in self._blocks:
+            start, moved, buffer = self.start[begin:stop], self.moved[begin:stop], self._buffer[: stop - begin]
+            torch.sub(start, moved, out=buffer)
+            (buffer.ge_ if positive else buffer.le_)(0)
+            buffer.mul_(self.residual)  # G = P diag(r)
+            if self.measure:
+                distance = self.squared_distance[begin:stop]
+                distance += _row_products(buffer, moved)
+                moved.addmm_(buffer, self.gram)
+                distance += _row_products(buffer, moved)
+            else:
+                moved.addmm_(buffer, self.gram)
+            torch.sub(start, moved, out=buffer)
+            self._absorb(begin, stop, positive, buffer)
+        self._close()
+
+    def active_patterns(self) -> torch.Tensor:
+        """1{w_r . x_i >= 0} of the current weights, bool, shape (m, n), rows in the engine's order."""
+        patterns = torch.empty(self.width, self.samples, dtype=torch.bool, device=self.gram.device)
+        for begin, stop, positive in self._blocks:
+            signed = self.start[begin:stop] - self.moved[begin:stop]
+            (torch.ge if positive else torch.le)(signed, 0, out=patterns[begin:stop])
+        return patterns
+
+    def hidden_gram(self) -> torch.Tensor:
+        """H(k) of eq. 6, float64, shape (n, n)."""
+        return self.gram.double() * coactivation_counts(self.active_patterns()) / self.width
+
+
+def descend(
+    engine: GramDescent,
+    steps: int,
+    spectrum_at: Iterable[int] = (),
+    on_step: Callable[[int, float], None] | None = None,
+) -> Trajectory:
+    """Run ``steps`` steps and record the metrics after each, the eigenvalues of H(k) at the steps ``spectrum_at``.
+
+    Args:
+        engine: a fresh :class:`GramDescent`.
+        steps: number of gradient steps.
+        spectrum_at: steps (0 is the start) at which the spectrum of H(k) is taken.
+        on_step: called after every step with its number and the mean squared error.
+    """
+    wanted = set(spectrum_at)
+    record = np.full((steps + 1, 3), np.nan)
+    spectrum: dict[int, tuple[float, float]] = {}
+    diverged_at = None
+    replay = _captured(engine) if engine.gram.device.type == "cuda" else None
+    for k in range(steps + 1):
+        if k:
+            (replay or engine.step)()
+        mse = float(engine.residual.double().square().mean())
+        record[k, 0] = mse
+        if engine.measure:
+            record[k, 1] = int(engine.flips) / (engine.width * engine.samples)
+            # rounding can leave a tiny negative square where nothing has moved yet
+            record[k, 2] = engine.scale * max(float(engine.squared_distance.max()), 0.0) ** 0.5
+        if not np.isfinite(mse) or mse > DIVERGED * record[0, 0]:
+            diverged_at = k
+            record = record[: k + 1]
+            break
+        if k in wanted:
+            spectrum[k] = extreme_eigenvalues(engine.hidden_gram())
+        if on_step is not None and k:
+            on_step(k, mse)
+    return Trajectory(record[:, 0], record[:, 1], record[:, 2], spectrum, diverged_at)
+
+
+def _captured(engine: GramDescent) -> Callable[[], None]:
+    """The engine's step as a CUDA graph: below a width of about 2000 launching kernels costs more than running them.
+
+    Warming up and capturing must not count as training, so the state they touch is saved and put back.
+    """
+    state = (engine.moved, engine.squared_distance, engine.residual, engine.flips, engine._output)
+    saved = [tensor.clone() for tensor in state]
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            engine.step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        engine.step()
+    for tensor, value in zip(state, saved, strict=True):
+        tensor.copy_(value)
+    return graph.replay

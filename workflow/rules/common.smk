@@ -1,0 +1,192 @@
+# Functions that the rules share. The plan of each scale comes from the package; a rule adds only paths to it.
+import functools
+import json
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SOURCE = Path(workflow.basedir) / "src"
+sys.path.insert(0, str(SOURCE))
+
+try:
+    from zeroloss.config import SCALES
+    from zeroloss.errors import UserError
+    from zeroloss.plan import FIGURE_FORMATS, TABLE_FORMATS, make_plan
+    from zeroloss.workflow import announce, prepare_environment
+except ModuleNotFoundError as problem:
+    raise WorkflowError(
+        f"{problem.name} is not installed: see docs/install.md, or use `make reproduce`"
+    ) from None
+
+
+@functools.cache
+def plan_of(scale):
+    try:
+        return make_plan(scale, OVERRIDES, Path(workflow.basedir))
+    except UserError as problem:
+        raise WorkflowError(str(problem)) from None
+
+
+def order_as_text(function, *names):
+    try:
+        return json.dumps(function(*names), sort_keys=True)
+    except KeyError:
+        raise WorkflowError(
+            f"the settings of this scale have no {' '.join(names)}"
+        ) from None
+    except UserError as problem:
+        raise WorkflowError(str(problem)) from None
+
+
+PLAN = plan_of(None)
+SCALE = PLAN.scale
+STUDIES = list(PLAN.studies)
+prepare_environment(SOURCE, PLAN)
+
+
+wildcard_constraints:
+    scale="|".join(SCALES),
+    study="|".join(STUDIES),
+    dataset=r"[A-Za-z0-9_.-]+",
+    cell=r"[a-z0-9_]+",
+    figure=r"[a-z0-9_]+",
+    table=r"[a-z0-9_]+",
+
+
+# Inputs and orders, one pair for each rule. The order holds all that decides a job's output, code included, so it is
+# the parameter by which Snakemake knows whether a file is up to date.
+
+
+def dataset_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).dataset, wildcards.dataset)
+
+
+def cell_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).cell, wildcards.study, wildcards.cell)
+
+
+def cell_of(wildcards):
+    cells = plan_of(wildcards.scale).cells[wildcards.study]
+    if wildcards.cell not in cells:
+        raise WorkflowError(
+            f"{wildcards.cell} is not a cell of {wildcards.study}: allowed are {', '.join(cells)}"
+        )
+    return cells[wildcards.cell]
+
+
+def cell_datasets(wildcards):
+    return [
+        f"results/{wildcards.scale}/datasets/{name}.npz"
+        for name in cell_of(wildcards).datasets
+    ]
+
+
+def cell_memory(wildcards, attempt):
+    return cell_of(wildcards).cost.memory_mb * attempt
+
+
+def cell_minutes(wildcards, attempt):
+    # three times the expectation, and never less than a busy cluster node needs to start Python
+    return int(5 + 3 * cell_of(wildcards).cost.seconds / 60) * attempt
+
+
+def study_cells(wildcards):
+    names = plan_of(wildcards.scale).cells[wildcards.study]
+    return [
+        f"results/{wildcards.scale}/runs/{wildcards.study}/{name}.parquet"
+        for name in names
+    ]
+
+
+def metrics_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).metrics, wildcards.study)
+
+
+def metrics_of(kind):
+    # the metrics file that a figure or table is made from
+    def path(wildcards):
+        declared = getattr(plan_of(wildcards.scale), f"{kind}s")
+        name = wildcards[kind]
+        if name not in declared:
+            raise WorkflowError(
+                f"{name} is not a {kind} of scale {wildcards.scale}: allowed are {', '.join(declared)}"
+            )
+        return f"results/{wildcards.scale}/metrics/{declared[name][0].name}.parquet"
+
+    return path
+
+
+def figure_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).figure, wildcards.figure)
+
+
+def figure_caption(wildcards):
+    return plan_of(wildcards.scale).figures[wildcards.figure][1].caption
+
+
+def figure_labels(wildcards):
+    return {"figure": plan_of(wildcards.scale).figures[wildcards.figure][1].title}
+
+
+def figure_study(wildcards):
+    return plan_of(wildcards.scale).figures[wildcards.figure][0].paper
+
+
+def table_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).table, wildcards.table)
+
+
+def table_caption(wildcards):
+    return plan_of(wildcards.scale).tables[wildcards.table][1].caption
+
+
+def table_labels(wildcards):
+    return {"table": plan_of(wildcards.scale).tables[wildcards.table][1].title}
+
+
+def table_study(wildcards):
+    return plan_of(wildcards.scale).tables[wildcards.table][0].paper
+
+
+def verdicts_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).verdicts, wildcards.study)
+
+
+def all_claims_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).all_claims)
+
+
+def coverage_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).coverage)
+
+
+def page_order(wildcards):
+    return order_as_text(plan_of(wildcards.scale).page)
+
+
+def page_inputs(wildcards):
+    plan = plan_of(wildcards.scale)
+    files = [
+        f"figures/{name}.{kind}" for name in plan.figures for kind in FIGURE_FORMATS
+    ]
+    files += [f"tables/{name}.{kind}" for name in plan.tables for kind in TABLE_FORMATS]
+    files += [f"metrics/{name}.parquet" for name in plan.studies]
+    return [f"results/{wildcards.scale}/{name}" for name in files]
+
+
+def everything(wildcards):
+    outputs = [output for study in STUDIES for output in PLAN.outputs(study)]
+    return [
+        f"results/{SCALE}/{name}"
+        for name in (*outputs, "claims.csv", "coverage.csv", "index.html")
+    ]
+
+
+def announce_needs():
+    try:
+        announce(
+            PLAN, Path("results") / SCALE, workflow.cores or 1, workflow.local_exec
+        )
+    except UserError as problem:
+        raise WorkflowError(str(problem)) from None
