@@ -75,7 +75,12 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, handler: Callable[[Any], None], text: str, parents: Sequence[Any], **more: Any) -> Any:
         sub = commands.add_parser(
-            name, help=text, description=text[0].upper() + text[1:] + ".", parents=list(parents), formatter_class=shape, **more
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            parents=list(parents),
+            formatter_class=shape,
+            **more,
         )
         sub.set_defaults(handler=handler)
         return sub
@@ -95,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="compute again what is up to date")
     draw = command("draw", _draw, "draw figures from metrics that are there", [settings, where])
     draw.add_argument("figure", nargs="+", metavar="FIGURE")
-    check = command("check", _check, "judge a study's claims from metrics that are there and print them", [settings, where])
+    check = command(
+        "check", _check, "judge a study's claims from metrics that are there, and print them", [settings, where]
+    )
     check.add_argument("study", metavar="STUDY")
     command("cost", _cost, "what a scale will need: jobs, time, memory, disk", [settings])
     config = command("config", _config, "print the checked settings, or their schema", [settings])

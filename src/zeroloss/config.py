@@ -106,7 +106,9 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def load_config(scale: str | None = None, overrides: Mapping[str, Any] | None = None, folder: Path | None = None) -> Config:
+def load_config(
+    scale: str | None = None, overrides: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> Config:
     """The checked settings of one scale.
 
     Args:

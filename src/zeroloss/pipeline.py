@@ -40,9 +40,9 @@ def _check_key(path: Path, expected: str) -> None:
 
 def make_dataset(order: Order, results: Path, root: Path | None) -> None:
     """Build the data set ``order['name']`` from its recipe: ``datasets/<name>.npz``."""
-    from pydantic import TypeAdapter
-
     import importlib
+
+    from pydantic import TypeAdapter
 
     recipe_type = importlib.import_module("zeroloss.datasets.kinds").AnyRecipe
     recipe = TypeAdapter(recipe_type).validate_python(order["recipe"])
@@ -127,7 +127,8 @@ def draw_figure(order: Order, results: Path) -> None:
     with house_style():
         canvas = figure.draw(metrics, settings, **figure.options)
         note = f"{figure.name}, scale {order['scale']}. {figure.caption}"
-        save(canvas, results / "figures" / figure.name, title=f"{study.paper}: {figure.title}", note=note, key=order["key"])
+        title = f"{study.paper}: {figure.title}"
+        save(canvas, results / "figures" / figure.name, title=title, note=note, key=order["key"])
 
 
 def make_table(order: Order, results: Path) -> None:

@@ -53,7 +53,8 @@ class Plan:
             figures.update({figure.name: (study, figure) for figure in study.figures(settings)})
             tables.update({table.name: (study, table) for table in study.tables(settings)})
             claims[name] = tuple(study.claims(settings))
-        for key, value in dict(recipes=recipes, cells=cells, figures=figures, tables=tables, claims=claims).items():
+        filled = {"recipes": recipes, "cells": cells, "figures": figures, "tables": tables, "claims": claims}
+        for key, value in filled.items():
             object.__setattr__(self, key, value)
 
     @property
@@ -73,9 +74,14 @@ class Plan:
     def outputs(self, study: str) -> list[str]:
         """Final files of one study, relative to the results folder of the scale."""
         files = [f"metrics/{study}.parquet", f"claims/{study}.csv"]
-        files += [f"figures/{name}.{ext}" for name, (of, _) in self.figures.items() if of.name == study for ext in FIGURE_FORMATS]
-        files += [f"tables/{name}.{ext}" for name, (of, _) in self.tables.items() if of.name == study for ext in TABLE_FORMATS]
+        for folder, declared, formats in self._rendered():
+            files += [
+                f"{folder}/{name}.{ext}" for name, (of, _) in declared.items() if of.name == study for ext in formats
+            ]
         return files
+
+    def _rendered(self) -> list[tuple[str, Mapping[str, tuple[Study, Any]], tuple[str, ...]]]:
+        return [("figures", self.figures, FIGURE_FORMATS), ("tables", self.tables, TABLE_FORMATS)]
 
     def cost(self, study: str | None = None) -> list[Cost]:
         """Expected costs of the cells of one study, or of all."""
@@ -126,9 +132,10 @@ class Plan:
         return _order(content, name=name, code=fingerprint(table.make, pipeline.make_table))
 
     def verdicts(self, study: str) -> Order:
-        claims = [{"name": claim.name, "items": claim.items, "statement": claim.statement} for claim in self.claims[study]]
-        judges = [claim.judge for claim in self.claims[study]]
-        return _order({**self._from_metrics(study), "claims": claims}, name=study, code=fingerprint(*judges, pipeline.judge_claims))
+        claims = self.claims[study]
+        words = [{"name": claim.name, "items": claim.items, "statement": claim.statement} for claim in claims]
+        code = fingerprint(*(claim.judge for claim in claims), pipeline.judge_claims)
+        return _order({**self._from_metrics(study), "claims": words}, name=study, code=code)
 
     def all_claims(self) -> Order:
         content = {"studies": {name: self.verdicts(name)["key"] for name in self.studies}}

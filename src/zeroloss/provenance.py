@@ -157,8 +157,7 @@ class _WithoutDocstrings(ast.NodeTransformer):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
-        documented = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if documented and _is_docstring(node.body[0]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _is_docstring(node.body[0]):
             node.body = node.body[1:] or [ast.Pass()]
         return node
 

@@ -104,7 +104,8 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
     """Write arrays as .npz with ``provenance`` beside them (member ``provenance``, a JSON string)."""
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, provenance=np.array(json.dumps(provenance, sort_keys=True)), **arrays)
+        members: dict[str, Any] = {**arrays, "provenance": np.array(json.dumps(provenance, sort_keys=True))}
+        np.savez(handle, **members)
 
 
 def read_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

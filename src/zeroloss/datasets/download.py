@@ -75,9 +75,9 @@ def _fetch_file(name: str, file: sources.Download, path: Path) -> Path:
             try:
                 with _progress(path.name, url) as advance:
                     _transfer(url, part, advance)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, _Refused) as problem:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, _RefusedError) as problem:
                 failures.append(f"{url}: {_reason(problem)}")
-                if _size(part) <= before or isinstance(problem, _Refused):
+                if _size(part) <= before or isinstance(problem, _RefusedError):
                     break
                 time.sleep(PAUSE)
                 continue
@@ -95,7 +95,7 @@ def _fetch_file(name: str, file: sources.Download, path: Path) -> Path:
     )
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The mirror answers, but not with the file: asking it again is of no use."""
 
 
@@ -114,7 +114,7 @@ def _transfer(url: str, part: Path, advance: Advance) -> None:
         resumed = response.status_code == 206
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             part.unlink()
-            raise _Refused("the server resumed at another place")
+            raise _RefusedError("the server resumed at another place")
         done = offset if resumed else 0
         length = response.headers.get("Content-Length", "")
         total = done + int(length) if length.isdigit() else 0
@@ -127,7 +127,7 @@ def _transfer(url: str, part: Path, advance: Advance) -> None:
                     break
     if done > MAX_FILE:
         part.unlink()
-        raise _Refused(f"more than {MAX_FILE:,} bytes")
+        raise _RefusedError(f"more than {MAX_FILE:,} bytes")
 
 
 def _reason(problem: Exception) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import lzma
 import math
 import pickle
@@ -254,7 +255,7 @@ def _decode(path: Path, header: bytes, data: bytes, offsets: list[int]) -> np.nd
     except ImportError:
         raise UserError(f"reading {path.name} needs the package pillow: pip install pillow") from None
     images = np.empty((len(offsets) - 1, 32, 32, 3), np.uint8)
-    for i, (start, end) in enumerate(zip(offsets, offsets[1:], strict=False)):
+    for i, (start, end) in enumerate(itertools.pairwise(offsets)):
         try:
             picture = Image.open(io.BytesIO(header + data[start:end] + b"\xff\xd9"), formats=("JPEG",))
             images[i] = np.asarray(picture)

@@ -196,7 +196,7 @@ def _digits_file() -> Path:
 
 def _digits() -> ImageSet:
     _digits_file()
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     digits = load_digits()
     x, y = digits.images.astype(np.uint8), digits.target.astype(np.int64)

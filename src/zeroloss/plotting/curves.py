@@ -27,7 +27,9 @@ def draw_seed_curves(axes: Axes, table: pd.DataFrame, value: str, cues: Mapping[
 def draw_published(axes: Axes, curves: pd.DataFrame, cues: Mapping[int | float, Cue]) -> None:
     """The paper's digitised curves, thin and dashed in the colours of ours; columns width, step, value."""
     for width, curve in curves.groupby("width"):
-        axes.plot(curve["step"], curve["value"], color=cues[width].colour, linestyle=(0, (5, 2)), linewidth=0.9, zorder=4)
+        axes.plot(
+            curve["step"], curve["value"], color=cues[width].colour, linestyle=(0, (5, 2)), linewidth=0.9, zorder=4
+        )
 
 
 def draw_bound(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: tuple[float, float, float] | str) -> None:

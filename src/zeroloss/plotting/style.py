@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from zeroloss.storage import atomic_path
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
-_RC = {
+_RC: Any = {
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "font.family": "DejaVu Sans",

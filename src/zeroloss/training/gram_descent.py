@@ -144,7 +144,7 @@ class GramDescent:
         self.residual.sub_(self.targets)
 
     def step(self) -> None:
-        """One step of gradient descent; afterwards ``residual``, ``flips`` and ``squared_distance`` are those of W(k+1)."""
+        """One step of gradient descent: ``residual``, ``flips`` and ``squared_distance`` become those of W(k+1)."""
         self._output.zero_()
         self.flips.zero_()
         for begin, stop, positive in self._blocks:

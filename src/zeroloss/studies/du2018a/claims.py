@@ -11,6 +11,7 @@ from zeroloss.studies.contract import Claim, Judgement, Verdict
 from zeroloss.studies.du2018a.experiment import Settings, published_curves
 from zeroloss.studies.du2018a.tables import decrease, deviations
 
+
 def judge_faster_with_width(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """As published, every doubling of the width must make training faster.
 
@@ -79,7 +80,9 @@ def _judge_slope(metrics: pd.DataFrame, settings: Settings, variant: str, value:
 
     last = metrics[(metrics["variant"] == variant) & (metrics["step"] == settings.synthetic.steps)]
     if last["width"].nunique() < 2 or not (last[value] > 0).all():
-        return Judgement("-0.5", "not measurable", "", "", "undecided", "needs two widths and a change that is not zero")
+        return Judgement(
+            "-0.5", "not measurable", "", "", "undecided", "needs two widths and a change that is not zero"
+        )
     found = slope_over_width(last, value)
     note = ""
     curves = published_curves(settings)

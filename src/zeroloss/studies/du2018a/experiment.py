@@ -85,13 +85,15 @@ def recipes(settings: Settings) -> list[Recipe]:
 
 def spectrum_steps(steps: int, points: int) -> list[int]:
     """Step 0 and up to ``points`` steps from 1 to ``steps``, evenly spaced in the logarithm."""
-    return [0, *sorted({int(round(step)) for step in np.geomspace(1, steps, points)})]
+    return [0, *sorted({round(float(step)) for step in np.geomspace(1, steps, points)})]
 
 
 def _cost(samples: int, dimension: int, widths: Sequence[int], steps: int, points: int) -> Cost:
     flops = sum(2.0 * samples * width * (samples * (steps + points / 8) + dimension) for width in widths)
     seconds = flops / 70e9 + len(widths) * points * 0.12 * (samples / 1000) ** 3 + 3
-    arrays = 21.0 * samples * max(widths) + 4.0 * max(widths) * dimension + 40.0 * samples**2 + 12.0 * samples * dimension
+    arrays = (
+        21.0 * samples * max(widths) + 4.0 * max(widths) * dimension + 40.0 * samples**2 + 12.0 * samples * dimension
+    )
     return Cost(seconds, memory_mb=int(450 + arrays / 2**20), disk_mb=0.3)
 
 
@@ -202,3 +204,8 @@ def published_curves(settings: Settings) -> pd.DataFrame | None:
 def listed(values: Sequence[int]) -> str:
     """``1, 2, 3``, for captions."""
     return ", ".join(str(value) for value in values)
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """``seed 0`` or ``seeds 0, 1, 2``, for captions."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Figure
-from zeroloss.studies.du2018a.experiment import LABELS, VARIANTS, Settings, listed, published_curves
+from zeroloss.studies.du2018a.experiment import LABELS, VARIANTS, Settings, listed, published_curves, seeds_text
 from zeroloss.theory import du2018a as theory
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def _draw_row(
 def _panels(rows: int) -> tuple[Canvas, np.ndarray]:
     import matplotlib.pyplot as plt
 
-    canvas, axes = plt.subplots(rows, 4, figsize=(13.5, 3.1 * rows + 0.5), sharex=True, squeeze=False, layout="constrained")
+    canvas, axes = plt.subplots(
+        rows, 4, figsize=(13.5, 3.1 * rows + 0.5), sharex=True, squeeze=False, layout="constrained"
+    )
     for row in axes:
         row[0].set_ylabel(r"$\ln\,\frac{1}{n}\|u(k)-y\|^2$")
         row[1].set_ylabel("changed patterns (fraction)")
@@ -81,7 +83,7 @@ def _add_legend(canvas: Canvas, cues: Mapping[Any, Any], seeds: bool, published_
 
     bound = r"bound $(1-\eta\lambda_0/2)^k$; in (d) $\lambda_0$ and $\lambda_0/2$"
     handles = legend_entries(cues, "m", seeds=seeds, published=published_too, bound=bound)
-    canvas.legend(handles=list(handles), loc="outside upper center", ncols=len(handles))
+    canvas.legend(handles=list(handles), loc="outside lower center", ncols=len(handles))
 
 
 def draw_figure1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
@@ -153,7 +155,7 @@ def figures(settings: Settings) -> list[Figure]:
     synthetic, images = settings.synthetic, settings.images
     sizes = (
         f"n = {synthetic.samples} inputs uniform on the sphere of dimension d = {synthetic.dimension} (synthetic), labels "
-        f"N(0, 1), widths m = {listed(synthetic.widths)}, {synthetic.steps} full-batch steps, seeds {listed(synthetic.seeds)}"
+        f"N(0, 1), widths m = {listed(synthetic.widths)}, {synthetic.steps} full-batch steps, {seeds_text(synthetic.seeds)}"
     )
     dashed = " Dashed: the paper's curves, read from its figure." if published_curves(settings) is not None else ""
     steps = (
@@ -194,7 +196,7 @@ def figures(settings: Settings) -> list[Figure]:
                 caption=(
                     f"The first n = {images.samples} training images of {source}, normalised to the sphere; labels: parity "
                     f"of the class, or random signs; m = {listed(images.widths)}, {images.steps} full-batch steps of size "
-                    f"{images.relative_step:g} / lambda_max(H-infinity), seeds {listed(images.seeds)}. Ours, not in the paper."
+                    f"{images.relative_step:g} / lambda_max(H-infinity), {seeds_text(images.seeds)}. Ours, not in the paper."
                 ),
                 alt=(
                     f"Eight panels for {source}: training error, pattern changes, distance and least eigenvalue against "

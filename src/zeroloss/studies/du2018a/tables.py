@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Table
-from zeroloss.studies.du2018a.experiment import VARIANTS, Settings, listed, published_curves
+from zeroloss.studies.du2018a.experiment import VARIANTS, Settings, published_curves, seeds_text
 from zeroloss.theory import du2018a as theory
+
 
 def deviations(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame | None:
     """Our curves against the published ones over all steps, one row per panel and width; None where sizes differ.
@@ -60,7 +61,9 @@ def deviations(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame | None
 def agreement_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     found = deviations(metrics, settings)
     if found is None:
-        return pd.DataFrame({"note": ["the published curves have n = d = 1000 and five widths, which this scale does not run"]})
+        return pd.DataFrame(
+            {"note": ["the published curves have n = d = 1000 and five widths, which this scale does not run"]}
+        )
     return found
 
 
@@ -117,7 +120,9 @@ def rate_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
 def tables(settings: Settings) -> list[Table]:
     synthetic = settings.synthetic
-    sizes = f"n = {synthetic.samples}, d = {synthetic.dimension}, {synthetic.steps} steps, seeds {listed(synthetic.seeds)}."
+    sizes = (
+        f"n = {synthetic.samples}, d = {synthetic.dimension}, {synthetic.steps} steps, {seeds_text(synthetic.seeds)}."
+    )
     return [
         Table(
             name="du2018a_agreement",
