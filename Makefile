@@ -14,7 +14,7 @@ snakemake := $(python) -m snakemake --cores $(CORES) --rerun-triggers code param
 	--rerun-incomplete --show-failed-logs
 
 .DEFAULT_GOAL := help
-.PHONY: help environment reproduce smoke test test-quick lint bench clean clean-results lock unlock
+.PHONY: help environment reproduce smoke test test-quick lint schema bench clean clean-results lock unlock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ lint: $(ready) ## ruff, types, snakefmt, snakemake --lint
 	$(python) -m mypy
 	$(python) -m snakefmt --check Snakefile workflow
 	$(python) -m snakemake --lint
+
+schema: $(ready) ## write workflow/schemas/config.schema.yaml from the models
+	$(python) -m zeroloss config --schema > workflow/schemas/config.schema.yaml
 
 bench: $(ready) ## measure the engine against a plain script and the floor
 	$(python) benchmarks/du2018a_speed.py

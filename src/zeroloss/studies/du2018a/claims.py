@@ -18,7 +18,7 @@ def judge_faster_with_width(metrics: pd.DataFrame, settings: Settings) -> Judgem
     Decided on the difference between neighbouring widths, averaged over seeds. A difference whose 95 % interval holds
     zero is no evidence either way, so one such pair leaves the claim undecided; a negative interval refutes it.
     """
-    from zeroloss.studies.statistics import estimate
+    from zeroloss.theory.statistics import estimate
 
     falls = decrease(metrics, "as_published").pivot(index="seed", columns="width", values="decrease")
     gains = falls.diff(axis=1).iloc[:, 1:]
@@ -49,7 +49,7 @@ def judge_width_free_rate(metrics: pd.DataFrame, settings: Settings) -> Judgemen
     "Nearly" is set at a factor sqrt(2) between the extreme widths: as published the same ratio would be sqrt(16) = 4
     (the step grows like sqrt(m)), so sqrt(2) is a quarter of that on a logarithmic scale.
     """
-    from zeroloss.studies.statistics import estimate
+    from zeroloss.theory.statistics import estimate
 
     def ratio(variant: str) -> Any:
         falls = decrease(metrics, variant).pivot(index="seed", columns="width", values="decrease")
@@ -76,7 +76,7 @@ def _judge_slope(metrics: pd.DataFrame, settings: Settings, variant: str, value:
     m^-1/2 (up to 0.045 at m = 500) bend the slope by less than 0.05; the maximum over m units brings a factor
     sqrt(ln m), which adds 1 / (2 ln m) = 0.05 to 0.08.
     """
-    from zeroloss.studies.statistics import loglog_slope, slope_over_width
+    from zeroloss.theory.statistics import loglog_slope, slope_over_width
 
     last = metrics[(metrics["variant"] == variant) & (metrics["step"] == settings.synthetic.steps)]
     if last["width"].nunique() < 2 or not (last[value] > 0).all():
