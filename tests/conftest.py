@@ -40,7 +40,10 @@ def copy_project(target: Path) -> Path:
         shutil.copy(PROJECT / name, target / name)
     for name in ("src", "workflow"):
         shutil.copytree(
-            PROJECT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"), dirs_exist_ok=True
+            PROJECT / name,
+            target / name,
+            ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
+            dirs_exist_ok=True,
         )
     return target
 

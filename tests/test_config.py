@@ -133,13 +133,20 @@ def test_a_missing_setting_is_named(tmp_path, project):
     values = yaml.safe_load((project / "config.yaml").read_text())
     del values["studies"]["du2018a"]["synthetic"]["steps"]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
-    with pytest.raises(UserError, match=r"studies.du2018a.synthetic.steps is missing: config.yaml must give it a value"):
+    with pytest.raises(
+        UserError, match=r"studies.du2018a.synthetic.steps is missing: config.yaml must give it a value"
+    ):
         load_config(folder=tmp_path)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("scale: [", "not valid YAML at line"), ("- 1", "holds a list, not a mapping"), ("\x00", "not valid YAML"), ("", "scale is None")],
+    [
+        ("scale: [", "not valid YAML at line"),
+        ("- 1", "holds a list, not a mapping"),
+        ("\x00", "not valid YAML"),
+        ("", "scale is None"),
+    ],
 )
 def test_a_broken_file_is_named(tmp_path, text, sentence):
     (tmp_path / "workflow/scales").mkdir(parents=True)

@@ -61,7 +61,9 @@ def test_width_free_rate(rate, expected):
     assert verdict(claims.judge_width_free_rate, metrics(rate)) == expected
 
 
-@pytest.mark.parametrize(("power", "expected"), [(-0.5, "reproduced"), (-0.42, "reproduced"), (-0.3, "differs"), (-1, "differs")])
+@pytest.mark.parametrize(
+    ("power", "expected"), [(-0.5, "reproduced"), (-0.42, "reproduced"), (-0.3, "differs"), (-1, "differs")]
+)
 def test_fall_with_width(power, expected):
     table = metrics(change=lambda m: m**power)
     for judge in (claims.judge_patterns_published, claims.judge_patterns_printed, claims.judge_distance_published):
@@ -110,7 +112,7 @@ def published_metrics(shift: float) -> pd.DataFrame:
         index = pd.MultiIndex.from_frame(table.loc[ours, ["width", "step"]])
         paper = values.reindex(index).to_numpy()
         wobble = np.exp(0.02 * (table.loc[ours, "seed"] - 1) + shift)
-        exact = {"a": np.exp(paper), "b": paper, "c": paper**0.5}[panel]
+        exact = np.exp(paper) if panel == "a" else paper if panel == "b" else paper**0.5
         table.loc[ours, column] = exact * wobble
     return table
 
@@ -147,8 +149,12 @@ def test_every_claim_figure_and_table_names_known_items():
 
 
 def test_cells_group_widths_and_one_more_seed_changes_no_other_cell():
-    before = make_plan("laptop", {"studies": {"du2018a": {"synthetic": {"seeds": [0, 1]}, "images": {"sources": ["digits"]}}}})
-    after = make_plan("laptop", {"studies": {"du2018a": {"synthetic": {"seeds": [0, 1, 7]}, "images": {"sources": ["digits"]}}}})
+    before = make_plan(
+        "laptop", {"studies": {"du2018a": {"synthetic": {"seeds": [0, 1]}, "images": {"sources": ["digits"]}}}}
+    )
+    after = make_plan(
+        "laptop", {"studies": {"du2018a": {"synthetic": {"seeds": [0, 1, 7]}, "images": {"sources": ["digits"]}}}}
+    )
     old, new = before.cells["du2018a"], after.cells["du2018a"]
     assert set(new) - set(old) == {"as_published_seed7", "as_printed_seed7"}
     assert all(before.cell("du2018a", name)["key"] == after.cell("du2018a", name)["key"] for name in old)
@@ -171,7 +177,9 @@ def test_duplicate_images_get_a_message_not_a_nan():
     x[4] = x[2]
     data = Dataset(x, np.ones(5), {"title": "toys", "labels": "parity of the class", "fidelity": "made up"})
     cell = make_plan("tiny").cells["du2018a"]["digits_true_seed0"]
-    with pytest.raises(UserError, match=r"inputs 2 and 4 of toys, parity of the class are parallel.*drop_parallel: true"):
+    with pytest.raises(
+        UserError, match=r"inputs 2 and 4 of toys, parity of the class are parallel.*drop_parallel: true"
+    ):
         STUDY.run(cell.parameters, [data], device="cpu", quiet=True)
 
 

@@ -144,14 +144,11 @@ def make_table(order: Order, results: Path) -> None:
     storage.write_text(stem.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
 
 
-CLAIM_COLUMNS = (
-    "id", "study", "items", "statement", "expected", "measured", "spread", "tolerance", "verdict", "note",
-)  # fmt: skip
-
-
 def judge_claims(order: Order, results: Path) -> None:
     """Decide every claim of a study: ``claims/<study>.csv``."""
     import pandas as pd
+
+    from zeroloss.studies.contract import CLAIM_COLUMNS
 
     study, settings, metrics = _inputs(order, results)
     rows = []

@@ -20,13 +20,11 @@ from zeroloss.config import Config, load_config
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.errors import UserError
 from zeroloss.provenance import digest, fingerprint
-from zeroloss.report import coverage, page
+from zeroloss.report import coverage, inventory, page
 from zeroloss.studies import all_studies
-from zeroloss.studies.contract import Cell, Claim, Cost, Figure, Study, Table
+from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS, Cell, Claim, Cost, Figure, Study, Table
 
 Order = dict[str, Any]
-FIGURE_FORMATS = ("pdf", "svg", "png")
-TABLE_FORMATS = ("csv", "md", "tex")
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +140,7 @@ class Plan:
         return _order(content, name="claims", code=fingerprint(pipeline.join_claims))
 
     def coverage(self) -> Order:
-        content = {"served": coverage.served(self), "scale": self.scale}
+        content = {"served": coverage.served(self), "scale": self.scale, "inventory": inventory.checksum()}
         return _order(content, name="coverage", code=fingerprint(coverage.write))
 
     def page(self) -> Order:

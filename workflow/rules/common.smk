@@ -12,7 +12,8 @@ sys.path.insert(0, str(SOURCE))
 try:
     from zeroloss.config import SCALES
     from zeroloss.errors import UserError
-    from zeroloss.plan import FIGURE_FORMATS, TABLE_FORMATS, make_plan
+    from zeroloss.plan import make_plan
+    from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS
     from zeroloss.workflow import announce, prepare_environment
 except ModuleNotFoundError as problem:
     raise WorkflowError(

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
     from zeroloss.datasets.recipes import Dataset, Recipe
 
+FIGURE_FORMATS = ("pdf", "svg", "png")
+TABLE_FORMATS = ("csv", "md", "tex")
+CLAIM_COLUMNS = (
+    "id", "study", "items", "statement", "expected", "measured", "spread", "tolerance", "verdict", "note",
+)  # fmt: skip
+
 Verdict = Literal["reproduced", "differs", "undecided"]
 
 

@@ -26,6 +26,8 @@ def _image_sources(value: Any, info: ValidationInfo) -> Any:
     """``auto`` -> digits and, where data.root holds them, MNIST and Fashion-MNIST."""
     from zeroloss.datasets import images
 
+    if info.context is None and isinstance(value, list):
+        return value  # settings stored with a result: checked when they were loaded, maybe where other data was
     root: Path | None = (info.context or {}).get("data_root")
     available = images.available(root)
     if value == "auto":

@@ -12,27 +12,31 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its 95 % Student t interval; the half-width is NaN for a single seed."""
+    """A mean over seeds with its Student t interval; the half-width is NaN for a single seed."""
 
     mean: float
     half_width: float
     seeds: int
+    comparisons: int = 1
 
     def __str__(self) -> str:
         return f"{self.mean:.3f}" if self.seeds < 2 else f"{self.mean:.3f} ± {self.half_width:.3f}"
 
     @property
     def spread(self) -> str:
-        return "one seed" if self.seeds < 2 else f"95 % t interval over {self.seeds} seeds: ± {self.half_width:.2g}"
+        if self.seeds < 2:
+            return "one seed"
+        together = f" (for {self.comparisons} comparisons together)" if self.comparisons > 1 else ""
+        return f"95 % t interval over {self.seeds} seeds{together}: ± {self.half_width:.2g}"
 
 
-def estimate(values: Sequence[float] | np.ndarray) -> Estimate:
-    """Mean and 95 % t interval of one value per seed."""
+def estimate(values: Sequence[float] | np.ndarray, comparisons: int = 1) -> Estimate:
+    """Mean and 95 % t interval of one value per seed; of several ``comparisons`` together, by Bonferroni."""
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
-        return Estimate(float(values.mean()), float("nan"), len(values))
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return Estimate(float(values.mean()), float(half), len(values))
+        return Estimate(float(values.mean()), float("nan"), len(values), comparisons)
+    half = stats.t.ppf(1 - 0.025 / comparisons, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return Estimate(float(values.mean()), float(half), len(values), comparisons)
 
 
 def loglog_slope(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:

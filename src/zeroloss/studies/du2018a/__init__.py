@@ -10,10 +10,7 @@ mean squared error; panel c is the squared distance.
 """
 
 from zeroloss.studies.contract import Study
-from zeroloss.studies.du2018a.claims import claims
-from zeroloss.studies.du2018a.experiment import Settings, cells, recipes, run
-from zeroloss.studies.du2018a.figures import figures
-from zeroloss.studies.du2018a.tables import tables
+from zeroloss.studies.du2018a import claims, experiment, figures, tables
 
 SUMMARY = """\
 Figure 1 of the paper shows wider networks training faster. The set-up printed beside it does not produce that figure; \
@@ -33,13 +30,13 @@ STUDY = Study(
     paper="Du, Zhai, Póczos, Singh (2018), Gradient descent provably optimizes over-parameterized neural networks",
     arxiv="1810.02054",
     summary=SUMMARY,
-    settings=Settings,
-    recipes=recipes,
-    cells=cells,
-    run=run,
-    figures=figures,
-    tables=tables,
-    claims=claims,
+    settings=experiment.Settings,
+    recipes=experiment.recipes,
+    cells=experiment.cells,
+    run=experiment.run,
+    figures=figures.figures,
+    tables=tables.tables,
+    claims=claims.claims,
     published=("du2018a_fig1",),
     tests={
         "001-E1": "tests/test_two_layer.py::test_gradient_is_that_of_automatic_differentiation",

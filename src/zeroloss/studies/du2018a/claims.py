@@ -15,14 +15,15 @@ from zeroloss.studies.du2018a.tables import decrease, deviations
 def judge_faster_with_width(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """As published, every doubling of the width must make training faster.
 
-    Decided on the difference between neighbouring widths, averaged over seeds. A difference whose 95 % interval holds
-    zero is no evidence either way, so one such pair leaves the claim undecided; a negative interval refutes it.
+    Decided on the difference between neighbouring widths, averaged over seeds. A difference whose interval holds
+    zero is no evidence either way, so one such pair leaves the claim undecided; a negative interval refutes it. The
+    intervals hold together at 95 % (Bonferroni over the pairs): the least of several differences is looked at.
     """
     from zeroloss.theory.statistics import estimate
 
     falls = decrease(metrics, "as_published").pivot(index="seed", columns="width", values="decrease")
     gains = falls.diff(axis=1).iloc[:, 1:]
-    each = {width: estimate(gains[width]) for width in gains}
+    each = {width: estimate(gains[width], gains.shape[1]) for width in gains}
     if not each:
         return Judgement("> 0", "one width", "", "", "undecided", "a single width has nothing to be compared with")
     least_width, least = min(each.items(), key=lambda pair: pair[1].mean)
@@ -32,7 +33,7 @@ def judge_faster_with_width(metrics: pd.DataFrame, settings: Settings) -> Judgem
         expected="> 0 for every pair of neighbouring widths",
         measured=f"{least.mean:.3f} (smallest gain in decrease of ln MSE, at m = {least_width})",
         spread=least.spread,
-        tolerance="none: the sign decides, where the 95 % interval leaves out 0",
+        tolerance="none: the sign decides, where the interval leaves out 0",
         verdict=verdict,
         note=f"decrease of ln MSE by width: {_by_width(falls)}",
     )
