@@ -173,5 +173,5 @@ def test_environment_variable_gives_the_data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ZEROLOSS_DATA", str(tmp_path))
     assert load_config().data.root == tmp_path
     monkeypatch.setenv("ZEROLOSS_DATA", str(tmp_path / "absent"))
-    with pytest.raises(UserError, match="the environment variable ZEROLOSS_DATA is .* which is not a folder"):
+    with pytest.raises(UserError, match=r"the environment variable ZEROLOSS_DATA is .* which is not a folder"):
         load_config()

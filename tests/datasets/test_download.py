@@ -149,7 +149,7 @@ def test_wrong_checksum(site: Site, tmp_path: Path) -> None:
     wrong = hashlib.sha256(site.content).hexdigest()
     with pytest.raises(UserError, match=f"cannot download semeion.data .*wrong checksum {wrong} instead of {DIGEST}"):
         download.fetch("toy", tmp_path)
-    assert not [p for p in (tmp_path / "toy").iterdir()] and len(site.asked) == 1
+    assert not list((tmp_path / "toy").iterdir()) and len(site.asked) == 1
 
 
 def test_mirrors_in_turn(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def test_layouts_of_idx_files(tmp_path: Path, toys: dict[str, dict[str, bytes]],
         suffix = ".gz" if packed else ""
         first = (Path(folder) / f"train-images-idx3-ubyte{suffix}").as_posix()
         sums = images.checksums(name, root)
-        assert len(sums) == 4 and list(sums)[0] == first
+        assert len(sums) == 4 and next(iter(sums)) == first
         assert sums[first].startswith("md5:") == (name == "kmnist" and packed)
     for found in loaded:
         assert found.x_train.shape == (12, 5, 5) and found.x_test.shape == (4, 5, 5) and found.largest == 255

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -228,7 +229,7 @@ def test_pictures_have_alternative_text_size_and_file(html: str, results: Path) 
 def test_headings_descend_one_level_at_a_time(html: str) -> None:
     levels = [int(tag[1]) for tag, _ in Reader(html).tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_tables_have_scopes_and_page_has_language_and_title(html: str) -> None:

@@ -65,10 +65,12 @@ def ordered_cues(values: Sequence[int | float]) -> dict[int | float, Cue]:
 
 
 def save(canvas: Figure, stem: Path, *, title: str, note: str, key: str) -> None:
-    """Write ``stem``.pdf, .svg and .png with title, note and key in their metadata and the note below the picture."""
-    width = canvas.get_figwidth()
-    lines = textwrap.wrap(note, int(width * 15))
-    canvas.text(0.5, -0.01, "\n".join(lines), ha="center", va="top", fontsize=8, color="0.35")
+    """Write ``stem``.pdf, .svg and .png with title, note and key in their metadata and the note below the picture.
+
+    The canvas must have the layout "constrained", which makes room for the note; legends belong above the panels.
+    """
+    lines = textwrap.wrap(note, int(canvas.get_figwidth() * 15))
+    canvas.supxlabel("\n".join(lines), fontsize=8, color="0.35")
     about = f"{note} [key {key}]"
     metadata = {
         "pdf": {"Title": title, "Subject": about, "Creator": "zeroloss", "CreationDate": None, "ModDate": None},
@@ -77,4 +79,4 @@ def save(canvas: Figure, stem: Path, *, title: str, note: str, key: str) -> None
     }
     for suffix, entries in metadata.items():
         with atomic_path(stem.with_name(f"{stem.name}.{suffix}")) as temporary:
-            canvas.savefig(temporary, format=suffix, bbox_inches="tight", metadata=entries)
+            canvas.savefig(temporary, format=suffix, metadata=entries)

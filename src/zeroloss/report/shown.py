@@ -130,7 +130,7 @@ def shown_table(table: pd.DataFrame) -> ShownTable:
 
 
 def _missing(value: Any) -> bool:
-    return value is None or isinstance(value, float) and math.isnan(value)
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def setting_groups(settings: BaseModel, name: str = "") -> list[SettingGroup]:

@@ -78,12 +78,12 @@ def _name_row(row: Sequence[Axes], text: str) -> None:
     )
 
 
-def _add_legend(canvas: Canvas, cues: Mapping[Any, Any], seeds: bool, published_too: bool) -> None:
+def _add_legend(canvas: Canvas, cues: Mapping[Any, Any], seeds: bool, published_too: bool, title: str = "") -> None:
     from zeroloss.plotting.curves import legend_entries
 
     bound = r"bound $(1-\eta\lambda_0/2)^k$; in (d) $\lambda_0$ and $\lambda_0/2$"
     handles = legend_entries(cues, "m", seeds=seeds, published=published_too, bound=bound)
-    canvas.legend(handles=list(handles), loc="outside lower center", ncols=len(handles))
+    canvas.legend(handles=list(handles), loc="outside upper center", ncols=len(handles), title=title or None)
 
 
 def draw_figure1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
@@ -110,7 +110,7 @@ def draw_finding(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     from zeroloss.plotting.style import ordered_cues
 
     cues, curves = ordered_cues(settings.synthetic.widths), published_curves(settings)
-    canvas, axes = plt.subplots(1, 2, figsize=(9, 3.9), sharey=True, layout="constrained")
+    canvas, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
     titles = (
         rf"as published: $\eta={settings.synthetic.published_step:g}\,\sqrt{{m}}$ (recovered)",
         rf"as printed: eq. 4, fixed $\eta={settings.synthetic.printed_step:g}$",
@@ -124,7 +124,7 @@ def draw_finding(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[0].set_ylabel(r"$\ln\,\frac{1}{n}\|u(k)-y\|^2$")
     seeds = len(settings.synthetic.seeds) > 1
     handles = panels.legend_entries(cues, "m", seeds=seeds, published=curves is not None, bound=None)
-    canvas.legend(handles=list(handles), loc="outside lower center", ncols=4)
+    canvas.legend(handles=list(handles), loc="outside upper center", ncols=7, columnspacing=1.2, handlelength=1.6)
     return canvas
 
 
@@ -145,9 +145,9 @@ def draw_images(metrics: pd.DataFrame, settings: Settings, source: str) -> Canva
             xycoords="axes fraction",
             fontsize=9,
         )
-    _add_legend(canvas, cues, len(settings.images.seeds) > 1, False)
     first = table.iloc[0]
-    canvas.suptitle(f"{first['data_title']} ({first['fidelity']})", fontsize=11)
+    title = f"{first['data_title']} ({first['fidelity']})"
+    _add_legend(canvas, cues, len(settings.images.seeds) > 1, False, title)
     return canvas
 
 
