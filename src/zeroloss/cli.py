@@ -251,9 +251,9 @@ def _config(given: argparse.Namespace) -> None:
 
 
 def _inspect(given: argparse.Namespace) -> None:
-    from zeroloss.storage import read_provenance
+    from zeroloss.report.inspection import inspect
 
-    print(json.dumps(read_provenance(given.file), indent=2, sort_keys=True, ensure_ascii=False))
+    print(json.dumps(inspect(given.file), indent=2, sort_keys=True, ensure_ascii=False))
 
 
 def _job(given: argparse.Namespace) -> None:

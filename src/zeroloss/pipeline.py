@@ -89,7 +89,7 @@ def collect_metrics(order: Order, results: Path) -> None:
     import pandas as pd
 
     parts = []
-    for cell, key in order["cells"].items():
+    for cell, key in sorted(order["cells"].items()):
         path = results / "runs" / order["study"] / f"{cell}.parquet"
         _check_key(path, key)
         parts.append((path, storage.read_table(path)))

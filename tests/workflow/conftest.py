@@ -1,0 +1,78 @@
+"""Starting Snakemake in a copy of the project, and counting what it does."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import MICRO, copy_project
+
+# what `make` uses: content decides, not file times
+TRIGGERS = ["--rerun-triggers", "code", "params", "input", "software-env"]
+
+
+def settings_file(folder: Path, values: dict) -> Path:
+    path = folder / "test_settings.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+class Checkout:
+    """A copy of the project with its own results."""
+
+    def __init__(self, folder: Path, values: dict | None = None) -> None:
+        self.folder = folder
+        self.values = MICRO if values is None else values
+
+    def snakemake(self, *arguments: str, cores: int = 2, check: bool = True, **more) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nocolor"]
+        command += ["--configfile", str(settings_file(self.folder, self.values)), *arguments]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=300, env=environment, **more
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+        return done
+
+    def waiting(self, *arguments: str) -> dict[str, int]:
+        """Rule -> number of jobs that a run would start, without targets."""
+        done = self.snakemake("-n", *TRIGGERS, *arguments)
+        table = re.search(r"Job stats:\njob\s+count\n-+\s+-+\n(.*?)\ntotal", done.stdout + done.stderr, re.DOTALL)
+        counts = dict(re.findall(r"^(\S+)\s+(\d+)$", table[1], re.MULTILINE)) if table else {}
+        return {rule: int(count) for rule, count in counts.items() if rule != "all"}
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / name
+        text = path.read_text()
+        assert text.count(old) >= 1, f"{old!r} is not in {name}"
+        path.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Path:
+    """A checkout in which everything has been run once at micro size."""
+    folder = copy_project(tmp_path_factory.mktemp("built") / "zeroloss")
+    checkout = Checkout(folder)
+    checkout.snakemake()
+    assert checkout.waiting() == {}
+    return folder
+
+
+@pytest.fixture
+def checkout(built, tmp_path) -> Callable[..., Checkout]:
+    """A copy of the built checkout elsewhere, file times not kept: moving it is part of every test."""
+
+    def copy(values: dict | None = None) -> Checkout:
+        shutil.copytree(built, tmp_path / "moved", copy_function=shutil.copyfile, dirs_exist_ok=True)
+        return Checkout(tmp_path / "moved", values)
+
+    return copy

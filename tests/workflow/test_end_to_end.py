@@ -1,0 +1,219 @@
+"""The whole workflow at the tiny scale: its files, its bits, a kill and a resume, its page in a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import copy_project
+from tests.workflow.conftest import TRIGGERS, Checkout
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+TINY = {"scale": "tiny", "device": "cpu"}
+TRIGGERED = [*TRIGGERS, "--quiet", "rules"]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Checkout:
+    """The tiny scale, run on two cores."""
+    checkout = Checkout(copy_project(tmp_path_factory.mktemp("tiny") / "zeroloss"), TINY)
+    done = checkout.snakemake()
+    assert "training jobs, about" in done.stderr, "a run says beforehand what it will need"
+    return checkout
+
+
+def cells(folder: Path) -> dict[str, bytes]:
+    """What was computed: every parquet file of a results folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
+
+
+def test_every_file_that_is_promised(tiny):
+    results = tiny.folder / "results/tiny"
+    for name in ("du2018a_fig1", "du2018a_finding", "du2018a_images_digits"):
+        for suffix in ("pdf", "svg", "png"):
+            assert (results / f"figures/{name}.{suffix}").stat().st_size > 5000
+    for name in ("du2018a_agreement", "du2018a_rates", "du2018a_data"):
+        for suffix in ("csv", "md", "tex"):
+            assert (results / f"tables/{name}.{suffix}").stat().st_size > 0
+    metrics = pd.read_parquet(results / "metrics/du2018a.parquet")
+    assert list(metrics) == [
+        "variant", "source", "labels", "seed", "width", "step", "step_size", "mean_squared_error", "pattern_change",
+        "max_distance", "lambda_min", "lambda_max", "lambda_0", "lambda_max_limit", "diverged", "data_title", "fidelity",
+    ]  # fmt: skip
+    assert len(metrics) == (2 * 2 * 5 + 2 * 4) * 101
+    claims = pd.read_csv(results / "claims.csv", keep_default_na=False)
+    assert list(claims) == [
+        "id", "study", "items", "statement", "expected", "measured", "spread", "tolerance", "verdict", "note",
+    ]  # fmt: skip
+    assert len(claims) == 13
+    assert set(claims["verdict"]) <= {"reproduced", "differs", "undecided"}
+    coverage = pd.read_csv(results / "coverage.csv", keep_default_na=False)
+    assert coverage["item"].nunique() == 85
+    assert list(coverage) == ["item", "document", "kind", "status", "outputs", "why"]
+    assert (results / "index.html").stat().st_size > 20_000
+    assert (results / "benchmarks/du2018a/as_published_seed0.tsv").is_file()
+    left = [path for path in results.rglob("*") if path.name.startswith(".") and path.is_file()]
+    assert left == [], "no temporary file is left behind"
+
+
+def test_provenance_travels_with_a_cell(tiny):
+    path = tiny.folder / "results/tiny/runs/du2018a/as_printed_seed1.parquet"
+    shown = subprocess.run(
+        [sys.executable, "-m", "zeroloss", "inspect", str(path)], check=True, capture_output=True, text=True
+    )
+    found = json.loads(shown.stdout)
+    assert found["parameters"]["seed"] == 1
+    assert found["parameters"]["step"] == 0.1
+    assert found["device"] == "cpu"
+    assert found["threads"] == 1
+    assert {"torch", "numpy", "python"} <= set(found["versions"])
+    assert len(found["code"]) == len(found["key"]) == 32
+
+
+def test_a_second_run_does_nothing(tiny):
+    assert "Nothing to be done" in tiny.snakemake(*TRIGGERS).stderr
+
+
+def test_one_core_gives_the_same_bits_and_so_does_the_command_line(tiny, tmp_path):
+    expected = cells(tiny.folder / "results/tiny")
+    single = Checkout(copy_project(tmp_path / "single"), TINY)
+    single.snakemake("--quiet", "rules", "--", "results/tiny/metrics/du2018a.parquet", cores=1)
+    assert cells(single.folder / "results/tiny") == expected
+    command = [sys.executable, "-m", "zeroloss", "run", "du2018a", "--scale", "tiny", "--set", "device=cpu"]
+    subprocess.run([*command, "--out", str(tmp_path / "by_hand")], check=True, cwd=tiny.folder, capture_output=True)
+    assert cells(tmp_path / "by_hand") == expected
+
+
+def test_results_of_the_command_line_are_taken_as_the_workflows_own(tiny, tmp_path):
+    """The heavy part may be done elsewhere, without Snakemake, and dropped into results/."""
+    other = Checkout(copy_project(tmp_path / "other"), TINY)
+    command = [sys.executable, "-m", "zeroloss", "run", "du2018a", "--scale", "tiny", "--only", "cells"]
+    subprocess.run([*command, "--set", "device=cpu"], check=True, cwd=other.folder, capture_output=True)
+    counts = other.waiting()
+    assert "cell" not in counts
+    assert "dataset" not in counts
+    other.snakemake(*TRIGGERED)
+    assert cells(other.folder / "results/tiny") == cells(tiny.folder / "results/tiny")
+
+
+def test_report_of_snakemake(tiny, tmp_path):
+    tiny.snakemake("--report", str(tmp_path / "report.zip"))
+    assert (tmp_path / "report.zip").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.4, 1.2])
+def test_killed_at_any_moment_and_run_again_gives_the_same_bytes(tiny, tmp_path, moment):
+    """kill -9 of Snakemake and all its jobs while cells are being computed; no answer, no clean-up."""
+    checkout = Checkout(copy_project(tmp_path / "killed"), TINY)
+    (checkout.folder / "test_settings.yaml").write_text(yaml.safe_dump(TINY))
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "test_settings.yaml"]
+    process = subprocess.Popen(
+        command, cwd=checkout.folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    logs = checkout.folder / "results/tiny/logs/du2018a"
+    deadline = time.monotonic() + 60
+    while not (logs.is_dir() and any(logs.iterdir())):  # a cell has started
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(moment)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    checkout.snakemake("--unlock")
+    checkout.snakemake(*TRIGGERED, "--rerun-incomplete")
+    assert cells(checkout.folder / "results/tiny") == cells(tiny.folder / "results/tiny")
+    assert checkout.waiting() == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"studies": {"du2018a": {"synthetic": {"width": [1]}}}}, "synthetic.width is not a setting: did you mean widths?"),
+        ({"studies": {"du2018a": {"synthetic": {"printed_step": -1}}}}, "printed_step is -1: it must be greater than 0"),
+        ({"scale": "huge"}, "scale is 'huge': allowed are tiny, laptop, paper"),
+        ({"data": {"root": "/no/such/place"}}, "data.root is '/no/such/place', which is not a folder"),
+    ],
+)
+def test_a_wrong_setting_stops_before_any_job(tmp_path, values, sentence):
+    checkout = Checkout(copy_project(tmp_path / "wrong"), values)
+    done = checkout.snakemake(check=False)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (checkout.folder / "results").exists()
+
+
+def test_an_unknown_target_is_named(tiny):
+    done = tiny.snakemake("-n", "--", "results/tiny/figures/nothing.pdf", check=False)
+    assert done.returncode != 0
+    assert "nothing is not a figure of scale tiny: allowed are du2018a_fig1" in done.stdout + done.stderr
+
+
+def test_too_little_memory_is_said_beforehand(tmp_path):
+    values = {"studies": {"du2018a": {"synthetic": {"widths": [4_000_000_000]}}}}
+    checkout = Checkout(copy_project(tmp_path / "large"), values)
+    done = checkout.snakemake(check=False)
+    assert done.returncode != 0
+    assert "one job needs about" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (checkout.folder / "results").exists()
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(
+    not (chromium() and shutil.which("chromedriver")),
+    reason="Chromium and its driver are not installed (Debian: apt-get install chromium chromium-driver)",
+)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_in_a_browser(tiny, tmp_path, width):
+    """No broken image, no message on the console, nothing from the network, nothing wider than the window."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium()
+    for flag in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--disable-quic", "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        browser.get((tiny.folder / "results/tiny/index.html").as_uri())
+        pictures = browser.execute_script(
+            "return [...document.images].map(i => [i.src, i.complete && i.naturalWidth > 0, i.alt.length > 0])"
+        )
+        loaded = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+        overflow = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+        text = browser.find_element("tag name", "body").text
+        links = browser.execute_script(
+            "return [...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.getAttribute('href').slice(1))"
+            ".filter(id => !document.getElementById(id))"
+        )
+        messages = browser.get_log("browser")
+    finally:
+        browser.quit()
+    assert len(pictures) == 3
+    assert all(complete and alt for _, complete, alt in pictures), pictures
+    assert all(name.startswith("file:") for name in loaded), loaded
+    assert overflow <= 0
+    assert links == []
+    assert messages == []
+    assert "001-F1" in text
+    assert "scale tiny" in text.lower()
