@@ -66,14 +66,20 @@ def test_cost_and_config(capsys):
     ("arguments", "sentence"),
     [
         (["run", "du2018", *TINY], "zeroloss: du2018 is not a study: allowed are du2018a"),
-        (["run", "du2018a", *TINY, "--cell", "x"], "zeroloss: x is not a cell of du2018a: allowed are as_published_seed0"),
+        (
+            ["run", "du2018a", *TINY, "--cell", "x"],
+            "zeroloss: x is not a cell of du2018a: allowed are as_published_seed0",
+        ),
         (["run", "du2018a", *TINY, "--device", "tpu"], "zeroloss: device is 'tpu': it must be 'auto', 'cpu' or 'cuda'"),
         (["run", "du2018a", "--scale", "big"], "zeroloss: scale is 'big': allowed are tiny, laptop, paper"),
         (["draw", "figure_9", *TINY], "zeroloss: figure_9 is not a figure: allowed are du2018a_fig1"),
         (["list", "--set", "steps"], "zeroloss: --set 'steps' is not KEY=VALUE"),
         (["list", "--set", "a.=1"], "zeroloss: --set 'a.=1' is not KEY=VALUE"),
         (["list", "--set", "device=[cpu"], "zeroloss: --set 'device=[cpu': '[cpu' is not a YAML value"),
-        (["list", "--set", "device=cpu", "--set", "device.x=1"], "device was given a value before and cannot have parts"),
+        (
+            ["list", "--set", "device=cpu", "--set", "device.x=1"],
+            "device was given a value before and cannot have parts",
+        ),
         (["inspect", "/no/file.parquet"], "zeroloss: /no/file.parquet is missing"),
         (["inspect", "/etc/passwd"], "zeroloss: /etc/passwd is not a file that carries provenance"),
         (["job", "cell", "{", "--results", "x"], "zeroloss: the job's order is not JSON"),

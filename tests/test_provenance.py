@@ -9,12 +9,48 @@ from zeroloss import provenance
 PACKAGE = {
     "__init__.py": "",
     "low/__init__.py": "",
-    "low/numbers.py": 'LIMIT = 3\nOTHER = 4\n\ndef small(x):\n    """Doc."""\n    return x < LIMIT  # comment\n\ndef big(x):\n    return x > OTHER\n',
-    "low/tools.py": "from zeroloss.low import numbers\n\ndef check(x):\n    return numbers.small(x)\n\nclass Box:\n    def open(self):\n        return numbers.big(self)\n",
-    "top.py": "import math\nfrom zeroloss.low.tools import check, Box\nfrom .low import numbers as n\n\n"
-    "def uses_check(x):\n    return check(x)\n\ndef uses_box(x):\n    return Box()\n\n"
-    "def uses_local(x):\n    from zeroloss.low.numbers import big\n    return big(x)\n\ndef uses_none(x):\n    return math.sqrt(x)\n\n"
-    "def uses_module(x):\n    return f(n)\n",
+    "low/numbers.py": """
+LIMIT = 3
+OTHER = 4
+
+def small(x):
+    '''Doc.'''
+    return x < LIMIT  # comment
+
+def big(x):
+    return x > OTHER
+""",
+    "low/tools.py": """
+from zeroloss.low import numbers
+
+def check(x):
+    return numbers.small(x)
+
+class Box:
+    def open(self):
+        return numbers.big(self)
+""",
+    "top.py": """
+import math
+from zeroloss.low.tools import check, Box
+from .low import numbers as n
+
+def uses_check(x):
+    return check(x)
+
+def uses_box(x):
+    return Box()
+
+def uses_local(x):
+    from zeroloss.low.numbers import big
+    return big(x)
+
+def uses_none(x):
+    return math.sqrt(x)
+
+def uses_module(x):
+    return f(n)
+""",
 }
 
 
@@ -50,7 +86,7 @@ def package(tmp_path):
         ("low/tools.py", "return numbers.big(self)", "return None", {"uses_box"}),
         ("top.py", "return math.sqrt(x)", "return math.exp(x)", {"uses_none"}),
         ("low/numbers.py", "# comment", "# another", set()),
-        ("low/numbers.py", '"""Doc."""', '"""Other words."""', set()),
+        ("low/numbers.py", "'''Doc.'''", "'''Other words.'''", set()),
         ("low/numbers.py", "return x < LIMIT", "return (x <\n            LIMIT)", set()),
         ("top.py", "def uses_none", "def new(x):\n    return check(x)\n\ndef uses_none", set()),
         (

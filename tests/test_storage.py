@@ -13,9 +13,14 @@ from zeroloss.errors import UserError
 def test_a_failed_write_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.txt"
     storage.write_text(path, "first")
-    with pytest.raises(RuntimeError), storage.atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with storage.atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_bad_npz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class PickledByPython2(pickle._Pickler):  # type: ignore[name-defined]
     """Writes bytes and str as Python 2 wrote its str: the form of the official CIFAR batches."""
 
-    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
 
     def save_str(self, text: str | bytes) -> None:
         data = text.encode() if isinstance(text, str) else text

@@ -146,7 +146,7 @@ def test_absent_files(tmp_path: Path, toys: dict[str, dict[str, bytes]]) -> None
         images.load("mnist", tmp_path)
     with pytest.raises(UserError, match="data set kmnist is not at hand, for no data folder is set"):
         images.load("kmnist", None)
-    with pytest.raises(UserError, match="has no official address: provide cifar10/cifar10_q75_jpegpack.npz"):
+    with pytest.raises(UserError, match=r"has no official address: provide cifar10/cifar10_q75_jpegpack\.npz"):
         images.load("cifar10_lossy", tmp_path, download=True)
     with pytest.raises(UserError, match="does not exist or is no folder"):
         images.available(tmp_path / "nowhere")
@@ -282,7 +282,7 @@ def test_lossless_form_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "cifar10").mkdir()
     shutil.copy(path, tmp_path / "cifar10" / "cifar-10-python.tar.gz")
     # before any pickle is read
-    with pytest.raises(UserError, match="cifar-10-python.tar.gz is not the published file"):
+    with pytest.raises(UserError, match=r"cifar-10-python\.tar\.gz is not the published file"):
         images.load("cifar10", tmp_path)
 
 

@@ -139,8 +139,14 @@ def test_killed_at_any_moment_and_run_again_gives_the_same_bytes(tiny, tmp_path,
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"studies": {"du2018a": {"synthetic": {"width": [1]}}}}, "synthetic.width is not a setting: did you mean widths?"),
-        ({"studies": {"du2018a": {"synthetic": {"printed_step": -1}}}}, "printed_step is -1: it must be greater than 0"),
+        (
+            {"studies": {"du2018a": {"synthetic": {"width": [1]}}}},
+            "synthetic.width is not a setting: did you mean widths?",
+        ),
+        (
+            {"studies": {"du2018a": {"synthetic": {"printed_step": -1}}}},
+            "printed_step is -1: it must be greater than 0",
+        ),
         ({"scale": "huge"}, "scale is 'huge': allowed are tiny, laptop, paper"),
         ({"data": {"root": "/no/such/place"}}, "data.root is '/no/such/place', which is not a folder"),
     ],

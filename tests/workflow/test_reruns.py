@@ -42,7 +42,7 @@ def test_editing_one_drawing_function_redraws_only_that_figure(checkout):
 
 def test_editing_a_shared_panel_redraws_the_figures_that_use_it(checkout):
     moved = checkout()
-    moved.edit("src/zeroloss/plotting/curves.py", 'linestyle=":", linewidth=1.3, zorder=1', 'linestyle=":", linewidth=2, zorder=1')
+    moved.edit("src/zeroloss/plotting/curves.py", "linewidth=1.3, zorder=1", "linewidth=2, zorder=1")
     # draw_bound is used by Figure 1 and by the images, not by the finding
     assert moved.waiting() == {"figure": 2, "page": 1}
 
@@ -175,7 +175,13 @@ def test_files_made_with_other_settings_are_refused_by_name(checkout):
     assert cell.read_bytes() != good
     moved.values = MICRO
     done = moved.snakemake(
-        "--rerun-triggers", "input", "--forcerun", "metrics", "--", "results/laptop/metrics/du2018a.parquet", check=False
+        "--rerun-triggers",
+        "input",
+        "--forcerun",
+        "metrics",
+        "--",
+        "results/laptop/metrics/du2018a.parquet",
+        check=False,
     )
     log = (moved.folder / "results/laptop/logs/metrics/du2018a.log").read_text()
     assert done.returncode != 0

@@ -32,13 +32,6 @@ _LEAST_BLOCK_ROWS = 64
 DIVERGED = 1e6
 
 
-def _row_products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """<left_r, right_r> for every row r, shape (rows,)."""
-    if left.device.type == "cpu":  # numpy 2 calls BLAS for each row: half the time of torch, which stores the product
-        return torch.from_numpy(np.vecdot(left.numpy(), right.numpy()))
-    return torch.linalg.vecdot(left, right)
-
-
 @dataclass(frozen=True)
 class Trajectory:
     """Metrics after k = 0, 1, ... steps; shorter than asked for when training diverged.
@@ -56,6 +49,21 @@ class Trajectory:
     max_distance: np.ndarray
     spectrum: dict[int, tuple[float, float]]
     diverged_at: int | None
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Views of one slab of rows that share the sign of a; made once, because a step visits hundreds of slabs."""
+
+    positive: bool
+    start: torch.Tensor
+    moved: torch.Tensor
+    active: torch.Tensor
+    start_active: torch.Tensor
+    squared_distance: torch.Tensor
+    buffer: torch.Tensor
+    flags: torch.Tensor
+    ones: torch.Tensor
 
 
 class GramDescent:
@@ -84,96 +92,115 @@ class GramDescent:
         order = torch.argsort(signs, descending=True, stable=True)
         self.gram, self.width, self.samples, self.measure = gram.contiguous(), width, samples, measure
         self.scale = step_size / width**0.5
-        self.start = (signs[order, None] * preactivations[order] / self.scale).to(device, dtype)
-        self.moved = torch.zeros_like(self.start)
         self.targets = targets.to(device, dtype)
-        self.squared_distance = torch.zeros(width, dtype=dtype, device=device)
         self.residual = torch.empty(samples, dtype=dtype, device=device)
         self.flips = torch.zeros((), dtype=torch.int64, device=device)
-        self._blocks = list(self._row_blocks(int((signs > 0).sum())))
-        largest = max(stop - begin for begin, stop, _ in self._blocks)
-        self._buffer = torch.empty(largest, samples, dtype=dtype, device=device)
+        self.squared_distance = torch.zeros(width, dtype=dtype, device=device)
+        # T, D and the active patterns of the text above, rows in the engine's order
+        self.start = (signs[order, None] * preactivations[order] / self.scale).to(device, dtype)
+        self.moved = torch.zeros_like(self.start)
+        self.active = torch.empty(width, samples, dtype=torch.bool, device=device)
+        self._start_active = torch.empty_like(self.active)
         self._output = torch.empty(1, samples, dtype=dtype, device=device)
-        self._ones = torch.ones(1, largest, dtype=dtype, device=device)
-        self._flags = torch.empty(largest, samples, dtype=torch.bool, device=device)
-        self._start_active = torch.empty(width, samples, dtype=torch.bool, device=device) if measure else None
-        if self._start_active is not None:
-            for begin, stop, positive in self._blocks:
-                compare = torch.ge if positive else torch.le
-                compare(self.start[begin:stop], 0, out=self._start_active[begin:stop])
-        self._refresh()
-
-    def _row_blocks(self, positive: int) -> Iterable[tuple[int, int, bool]]:
-        """(begin, stop, a > 0) for slabs of rows that share a sign and, on a CPU, fit the cache."""
-        rows = self.width
-        if self.gram.device.type == "cpu":
-            row_bytes = self.samples * self.gram.element_size()
-            rows = max(_LEAST_BLOCK_ROWS, _BLOCK_BYTES // row_bytes)
-        for first, last, sign in ((0, positive, True), (positive, self.width, False)):
-            for begin in range(first, last, rows):
-                yield begin, min(begin + rows, last), sign
-
-    def _refresh(self) -> None:
-        """Outputs of the current weights -> residual u - y; no gradient step."""
+        self._blocks = self._row_blocks(int((signs > 0).sum()))
         self._output.zero_()
-        for begin, stop, positive in self._blocks:
-            self._absorb(begin, stop, positive, torch.sub(self.start[begin:stop], self.moved[begin:stop]))
+        for block in self._blocks:
+            self._forward(block)
+        self._start_active.copy_(self.active)
         self._close()
 
-    def _absorb(self, begin: int, stop: int, positive: bool, signed: torch.Tensor) -> None:
-        """Count flips of one block and add it to the outputs; ``signed`` = T - D is overwritten."""
-        if self._start_active is not None:
-            self._count_flips(begin, stop, positive, signed)
-        # a_r relu(z_r) / s: relu of T - D where a = +1, and -relu of -(T - D), that is min(T - D, 0), where a = -1
-        (signed.clamp_min_ if positive else signed.clamp_max_)(0)
-        self._output.addmm_(self._ones[:, : stop - begin], signed)
-
-    def _count_flips(self, begin: int, stop: int, positive: bool, signed: torch.Tensor) -> None:
-        assert self._start_active is not None
-        flags, before = self._flags[: stop - begin], self._start_active[begin:stop]
-        if signed.device.type == "cpu":  # numpy compares to bool 6x faster than torch 2.13 does
-            (np.greater_equal if positive else np.less_equal)(signed.numpy(), 0, out=flags.numpy())
-            np.not_equal(flags.numpy(), before.numpy(), out=flags.numpy())
-            self.flips += int(np.count_nonzero(flags.numpy()))
-        else:
-            (torch.ge if positive else torch.le)(signed, 0, out=flags)
-            self.flips += torch.count_nonzero(flags.logical_xor_(before))
-
-    def _close(self) -> None:
-        torch.mul(self._output[0], self.scale / self.width**0.5, out=self.residual)
-        self.residual.sub_(self.targets)
+    def _row_blocks(self, positive: int) -> list[_Block]:
+        """Slabs of rows that share a sign and, on a CPU, fit the cache."""
+        rows = self.width
+        if self.gram.device.type == "cpu":
+            rows = max(_LEAST_BLOCK_ROWS, _BLOCK_BYTES // (self.samples * self.gram.element_size()))
+        bounds = [
+            (begin, min(begin + rows, last), sign)
+            for first, last, sign in ((0, positive, True), (positive, self.width, False))
+            for begin in range(first, last, rows)
+        ]
+        largest = max(stop - begin for begin, stop, _ in bounds)
+        buffer = torch.empty(largest, self.samples, dtype=self.gram.dtype, device=self.gram.device)
+        flags = torch.empty(largest, self.samples, dtype=torch.bool, device=self.gram.device)
+        ones = torch.ones(1, largest, dtype=self.gram.dtype, device=self.gram.device)
+        return [
+            _Block(
+                sign,
+                *(array[begin:stop] for array in (self.start, self.moved, self.active, self._start_active)),
+                self.squared_distance[begin:stop],
+                buffer[: stop - begin],
+                flags[: stop - begin],
+                ones[:, : stop - begin],
+            )
+            for begin, stop, sign in bounds
+        ]
 
     def step(self) -> None:
         """One step of gradient descent: ``residual``, ``flips`` and ``squared_distance`` become those of W(k+1)."""
         self._output.zero_()
         self.flips.zero_()
-        for begin, stop, positive in self._blocks:
-            start, moved, buffer = self.start[begin:stop], self.moved[begin:stop], self._buffer[: stop - begin]
-            torch.sub(start, moved, out=buffer)
-            (buffer.ge_ if positive else buffer.le_)(0)
-            buffer.mul_(self.residual)  # G = P diag(r)
+        for block in self._blocks:
+            _mask(block.active, self.residual, out=block.buffer)  # G = P diag(r)
             if self.measure:
-                distance = self.squared_distance[begin:stop]
-                distance += _row_products(buffer, moved)
-                moved.addmm_(buffer, self.gram)
-                distance += _row_products(buffer, moved)
+                block.squared_distance.add_(_row_products(block.buffer, block.moved))
+                block.moved.addmm_(block.buffer, self.gram)
+                block.squared_distance.add_(_row_products(block.buffer, block.moved))
             else:
-                moved.addmm_(buffer, self.gram)
-            torch.sub(start, moved, out=buffer)
-            self._absorb(begin, stop, positive, buffer)
+                block.moved.addmm_(block.buffer, self.gram)
+            self._forward(block)
+            if self.measure:
+                self.flips += _count_differences(block.active, block.start_active, block.flags)
         self._close()
 
-    def active_patterns(self) -> torch.Tensor:
-        """1{w_r . x_i >= 0} of the current weights, bool, shape (m, n), rows in the engine's order."""
-        patterns = torch.empty(self.width, self.samples, dtype=torch.bool, device=self.gram.device)
-        for begin, stop, positive in self._blocks:
-            signed = self.start[begin:stop] - self.moved[begin:stop]
-            (torch.ge if positive else torch.le)(signed, 0, out=patterns[begin:stop])
-        return patterns
+    def _forward(self, block: _Block) -> None:
+        """Active patterns of one block, and its part of the outputs."""
+        signed = torch.sub(block.start, block.moved, out=block.buffer)
+        _is_active(signed, block.positive, out=block.active)
+        # a_r relu(z_r) / s: relu of T - D where a = +1, and -relu of -(T - D), that is min(T - D, 0), where a = -1
+        (signed.clamp_min_ if block.positive else signed.clamp_max_)(0)
+        self._output.addmm_(block.ones, signed)
+
+    def _close(self) -> None:
+        torch.mul(self._output[0], self.scale / self.width**0.5, out=self.residual)
+        self.residual.sub_(self.targets)
 
     def hidden_gram(self) -> torch.Tensor:
         """H(k) of eq. 6, float64, shape (n, n)."""
-        return self.gram.double() * coactivation_counts(self.active_patterns()) / self.width
+        return self.gram.double() * coactivation_counts(self.active) / self.width
+
+
+# The four operations in which numpy beats torch 2.13 on a CPU: comparisons to bool by 6x, counting by 5x, row products
+# by 2x (BLAS for each row, nothing stored), and bool times float by 10x. On a GPU they are torch's.
+
+
+def _is_active(signed: torch.Tensor, positive: bool, out: torch.Tensor) -> None:
+    """1{z >= 0} from a z: the sign of a is that of the block."""
+    if signed.device.type == "cpu":
+        (np.greater_equal if positive else np.less_equal)(signed.numpy(), 0, out=out.numpy())
+    else:
+        (torch.ge if positive else torch.le)(signed, 0, out=out)
+
+
+def _mask(active: torch.Tensor, residual: torch.Tensor, out: torch.Tensor) -> None:
+    """P diag(r)."""
+    if active.device.type == "cpu":
+        np.multiply(active.numpy(), residual.numpy(), out=out.numpy())
+    else:
+        torch.mul(active, residual, out=out)
+
+
+def _row_products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """<left_r, right_r> for every row r, shape (rows,)."""
+    if left.device.type == "cpu":
+        return torch.from_numpy(np.vecdot(left.numpy(), right.numpy()))
+    return torch.linalg.vecdot(left, right)
+
+
+def _count_differences(active: torch.Tensor, before: torch.Tensor, flags: torch.Tensor) -> int | torch.Tensor:
+    """In how many places two patterns differ; ``flags`` is scratch space of their shape."""
+    if active.device.type == "cpu":
+        return int(np.count_nonzero(np.not_equal(active.numpy(), before.numpy(), out=flags.numpy())))
+    return torch.count_nonzero(torch.logical_xor(active, before, out=flags))
 
 
 def descend(
@@ -220,7 +247,7 @@ def _captured(engine: GramDescent) -> Callable[[], None]:
 
     Warming up and capturing must not count as training, so the state they touch is saved and put back.
     """
-    state = (engine.moved, engine.squared_distance, engine.residual, engine.flips, engine._output)
+    state = (engine.moved, engine.active, engine.squared_distance, engine.residual, engine.flips, engine._output)
     saved = [tensor.clone() for tensor in state]
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
