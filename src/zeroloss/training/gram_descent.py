@@ -126,7 +126,10 @@ class GramDescent:
         return [
             _Block(
                 sign,
-                *(array[begin:stop] for array in (self.start, self.moved, self.active, self._start_active)),
+                self.start[begin:stop],
+                self.moved[begin:stop],
+                self.active[begin:stop],
+                self._start_active[begin:stop],
                 self.squared_distance[begin:stop],
                 buffer[: stop - begin],
                 flags[: stop - begin],
