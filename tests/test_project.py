@@ -79,7 +79,12 @@ FLOORS = [
 
 
 def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Rooms that a module imports; what only type checkers import does not count."""
+    tree = ast.parse(path.read_text())
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("zeroloss"):
             parts = node.module.split(".")
             yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
