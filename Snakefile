@@ -1,10 +1,12 @@
 # zeroloss: from data sets to figures, tables, claims and one page. `snakemake --cores 2` builds the default scale.
+import copy
+
 from snakemake.utils import min_version
 
 min_version("9.19")
 
 # what --config and --configfile said; config.yaml is laid under it next
-OVERRIDES = dict(config)
+OVERRIDES = copy.deepcopy(config)
 
 
 configfile: "config.yaml"

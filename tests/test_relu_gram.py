@@ -97,7 +97,7 @@ def test_inputs_must_have_unit_length():
         relu_gram.infinite_width_gram(2 * sphere(3, 3))
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 17), (129, 64), (300, 50)])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (64, 1), (300, 1), (1, 9), (3, 17), (129, 64), (300, 50)])
 def test_coactivation_counts_are_exact(shape):
     active = torch.from_numpy(np.random.default_rng(0).random(shape) < 0.5)
     expected = active.numpy().astype(np.int64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -106,6 +107,22 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
+def typed(value: Any) -> Any:
+    """Settings with their types: ``snakemake --config`` hands over every nested value as a string."""
+    import yaml
+
+    if isinstance(value, Mapping):
+        return {key: typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [typed(inner) for inner in value]
+    if isinstance(value, str):
+        try:
+            return yaml.safe_load(value)
+        except yaml.YAMLError:
+            return value
+    return value
+
+
 def load_config(
     scale: str | None = None, overrides: Mapping[str, Any] | None = None, folder: Path | None = None
 ) -> Config:
@@ -169,6 +186,7 @@ def _sentence(error: Any, values: Mapping[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{key} is missing: config.yaml must give it a value"
     message = error["msg"].removeprefix("Value error, ")
+    message = re.sub(r" or instance of \w+$", "", message)
     message = message.replace("Input should be", "it must be").replace("should have", "must have")
     return f"{key} is {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
 

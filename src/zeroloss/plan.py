@@ -81,6 +81,11 @@ class Plan:
     def _rendered(self) -> list[tuple[str, Mapping[str, tuple[Study, Any]], tuple[str, ...]]]:
         return [("figures", self.figures, FIGURE_FORMATS), ("tables", self.tables, TABLE_FORMATS)]
 
+    def check_sources(self) -> None:
+        """Look at every original data file now; UserError where one is missing without a download, or damaged."""
+        for name in self.recipes:
+            self.dataset(name)
+
     def cost(self, study: str | None = None) -> list[Cost]:
         """Expected costs of the cells of one study, or of all."""
         return [cell.cost for name, group in self.cells.items() if study in (None, name) for cell in group.values()]

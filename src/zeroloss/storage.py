@@ -89,7 +89,7 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     if Path(path).suffix == ".npz":
-        return read_arrays(path)[1]
+        return read_arrays(path, only_provenance=True)[1]
     try:
         metadata = pq.read_schema(path).metadata or {}
     except FileNotFoundError:
@@ -108,8 +108,10 @@ def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance:
         np.savez(handle, **members)
 
 
-def read_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_arrays(path: Path | str, only_provenance: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what :func:`write_arrays` wrote: ``(arrays, provenance)``. Pickled members are refused.
+
+    With ``only_provenance`` the arrays are left on the disk.
 
     Raises:
         UserError: the file is missing, damaged or was not written by zeroloss.
@@ -118,7 +120,8 @@ def read_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
     try:
         with np.load(path, allow_pickle=False) as members:
-            arrays = {name: members[name] for name in members.files}
+            wanted = [name for name in members.files if name == "provenance" or not only_provenance]
+            arrays = {name: members[name] for name in wanted}
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the workflow again to build it") from None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import textwrap
 
 import numpy as np
@@ -134,6 +135,17 @@ def test_a_correction_of_published_numbers_retrains_nothing(checkout):
     moved = checkout()
     moved.edit("src/zeroloss/published/du2018a_fig1.csv", "a,500,1,0.340455", "a,500,1,0.340456")
     assert moved.waiting() == {"figure": 3, "table": 3, "verdicts": 1, "claims": 1, "page": 1}
+
+
+def test_files_without_a_record_are_judged_by_their_own_key(checkout):
+    """Someone removed .snakemake: what fits is taken as it is, what does not is named instead of passing as done."""
+    moved = checkout()
+    shutil.rmtree(moved.folder / ".snakemake")
+    assert moved.waiting() == {}
+    moved.values = changed(synthetic__steps=9)
+    done = moved.snakemake("-n", check=False)
+    assert done.returncode != 0
+    assert "was made with other settings, data or code, and Snakemake has no record of it" in done.stdout + done.stderr
 
 
 def own_images(folder, seed):

@@ -1,6 +1,7 @@
 # Functions that the rules share. The plan of each scale comes from the package; a rule adds only paths to it.
 import functools
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,10 +11,11 @@ SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 
 try:
-    from zeroloss.config import SCALES
+    from zeroloss.config import SCALES, typed
     from zeroloss.errors import UserError
     from zeroloss.plan import make_plan
     from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS
+    from zeroloss.storage import is_current
     from zeroloss.workflow import announce, prepare_environment
 except ModuleNotFoundError as problem:
     raise WorkflowError(
@@ -24,7 +26,9 @@ except ModuleNotFoundError as problem:
 @functools.cache
 def plan_of(scale):
     try:
-        return make_plan(scale, OVERRIDES, Path(workflow.basedir))
+        plan = make_plan(scale, typed(OVERRIDES), Path(workflow.basedir))
+        plan.check_sources()
+        return plan
     except UserError as problem:
         raise WorkflowError(str(problem)) from None
 
@@ -38,6 +42,17 @@ def order_as_text(function, *names):
         ) from None
     except UserError as problem:
         raise WorkflowError(str(problem)) from None
+
+
+def refuse_unrecorded(file, order):
+    # A file whose record in .snakemake is gone would pass for up to date whatever it was made from: its own key decides.
+    unrecorded = os.path.exists(file) and workflow.persistence.metadata(file) is None
+    if unrecorded and not is_current(Path(file), json.loads(order)["key"]):
+        raise WorkflowError(
+            f"{file} is damaged or was made with other settings, data or code, and Snakemake has no record of it: "
+            "delete it (or the whole results folder of this scale) and run again"
+        )
+    return order
 
 
 PLAN = plan_of(None)
@@ -59,12 +74,16 @@ wildcard_constraints:
 # the parameter by which Snakemake knows whether a file is up to date.
 
 
-def dataset_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).dataset, wildcards.dataset)
+def dataset_order(wildcards, output):
+    order = order_as_text(plan_of(wildcards.scale).dataset, wildcards.dataset)
+    return refuse_unrecorded(output[0], order)
 
 
-def cell_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).cell, wildcards.study, wildcards.cell)
+def cell_order(wildcards, output):
+    order = order_as_text(
+        plan_of(wildcards.scale).cell, wildcards.study, wildcards.cell
+    )
+    return refuse_unrecorded(output[0], order)
 
 
 def cell_of(wildcards):
@@ -100,8 +119,9 @@ def study_cells(wildcards):
     ]
 
 
-def metrics_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).metrics, wildcards.study)
+def metrics_order(wildcards, output):
+    order = order_as_text(plan_of(wildcards.scale).metrics, wildcards.study)
+    return refuse_unrecorded(output[0], order)
 
 
 def metrics_of(kind):

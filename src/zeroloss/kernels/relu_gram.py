@@ -107,7 +107,7 @@ def limit_spectrum(x: torch.Tensor, title: str) -> LimitSpectrum:
     if (pair := parallel_pair(x)) is not None:
         raise UserError(
             f"inputs {pair[0]} and {pair[1]} of {title} are parallel, so lambda_0 = 0 and no theorem applies: "
-            "leave one of them out (drop_parallel: true does so for images)"
+            "choose inputs in more dimensions or leave one of the two out (for images: drop_parallel: true)"
         )
     lambda_0, lambda_max = extreme_eigenvalues(infinite_width_gram(x))
     if lambda_0 <= len(x) * 1e-15 * lambda_max:
@@ -126,7 +126,8 @@ def coactivation_counts(active: torch.Tensor) -> torch.Tensor:
     Args:
         active: patterns 1{w_r . x_i >= 0}, bool, shape (m, n).
     """
-    if active.device.type == "cpu" and hasattr(torch, "_int_mm"):
+    # for one input torch 2.13's integer product returns memory that was never written
+    if active.device.type == "cpu" and active.shape[1] > 1 and hasattr(torch, "_int_mm"):
         units = active.view(torch.int8)  # int8 products are exact and 4x to 10x faster than float32 ones
         return torch._int_mm(units.T, units).double()
     units_float = active.to(torch.float32)  # exact too: counts stay far below 2^24

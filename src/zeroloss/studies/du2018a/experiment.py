@@ -90,7 +90,7 @@ def spectrum_steps(steps: int, points: int) -> list[int]:
 
 def _cost(samples: int, dimension: int, widths: Sequence[int], steps: int, points: int) -> Cost:
     flops = sum(2.0 * samples * width * (samples * (steps + points / 8) + dimension) for width in widths)
-    seconds = flops / 70e9 + len(widths) * points * 0.12 * (samples / 1000) ** 3 + 3
+    seconds = flops / 90e9 + len(widths) * points * 0.12 * (samples / 1000) ** 3 + 3
     arrays = (
         21.0 * samples * max(widths) + 4.0 * max(widths) * dimension + 40.0 * samples**2 + 12.0 * samples * dimension
     )

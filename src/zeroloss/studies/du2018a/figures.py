@@ -45,7 +45,8 @@ def _draw_row(
     for width, group in table.groupby("width"):
         start = group.loc[group["step"] == 0, "log_error"].mean()
         bound = theory.linear_rate_bound(steps, group["step_size"].iloc[0], group["lambda_0"].mean())
-        panels.draw_bound(row[0], steps, start + np.log(bound), cues[width].colour)
+        # above eta = 2 / lambda_0 the bound changes sign and says nothing
+        panels.draw_bound(row[0], steps, start + np.log(np.where(bound > 0, bound, np.nan)), cues[width].colour)
     lambda_0 = table["lambda_0"].mean()
     for level, name in ((lambda_0, r"$\lambda_0$"), (lambda_0 / 2, r"$\lambda_0/2$")):
         panels.draw_bound(row[3], steps[[0, -1]], np.array([level, level]), "0.2")
