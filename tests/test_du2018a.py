@@ -12,6 +12,7 @@ from zeroloss.errors import UserError
 from zeroloss.plan import make_plan
 from zeroloss.studies.du2018a import STUDY, claims, tables
 from zeroloss.studies.du2018a import experiment as study
+from zeroloss.theory.statistics import Estimate
 
 SETTINGS = load_config("laptop", {"studies": {"du2018a": {"images": {"sources": ["digits"]}}}}).study("du2018a")
 WIDTHS = [500, 1000, 2000, 4000, 8000]
@@ -62,15 +63,41 @@ def test_width_free_rate(rate, expected):
 
 
 @pytest.mark.parametrize(
-    ("power", "expected"), [(-0.5, "reproduced"), (-0.42, "reproduced"), (-0.3, "differs"), (-1, "differs")]
+    ("power", "noise", "expected"),
+    [
+        (-0.5, 0.001, "reproduced"),
+        (-0.42, 0.001, "reproduced"),  # inside the tolerance with certainty
+        (-0.3, 0.001, "differs"),
+        (-1, 0.02, "differs"),
+    ],
 )
-def test_fall_with_width(power, expected):
-    table = metrics(change=lambda m: m**power)
-    for judge in (claims.judge_patterns_published, claims.judge_patterns_printed, claims.judge_distance_published):
+def test_fall_with_width(power, noise, expected):
+    table = metrics(change=lambda m: m**power, noise=noise)
+    for judge in (
+        claims.judge_patterns_published,
+        claims.judge_patterns_printed,
+        claims.judge_distance_published,
+        claims.judge_distance_printed,
+    ):
         assert verdict(judge, table) == expected
-    found = claims.judge_distance_printed(table, SETTINGS)
-    assert found.verdict == expected
-    assert found.measured.startswith(f"{power:.2f}"[:4])
+    assert claims.judge_distance_printed(table[table["seed"] == 0], SETTINGS).verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "expected"),
+    [
+        (-0.45, 0.02, "reproduced"),  # all of the interval within the tolerance
+        (-0.42, 0.15, "reproduced"),  # close, and the interval covers -1/2
+        (-0.42, 0.05, "undecided"),  # close, but the interval neither covers -1/2 nor stays within the tolerance
+        (-0.38, 0.13, "undecided"),  # outside the tolerance, but the interval reaches into it
+        (-0.38, 0.01, "differs"),
+        (-0.75, 0.2, "undecided"),
+        (-0.75, 0.1, "differs"),
+        (-0.5, float("nan"), "undecided"),  # one seed
+    ],
+)
+def test_a_slope_needs_evidence_either_way(mean, half_width, expected):
+    assert claims._slope_verdict(Estimate(mean, half_width, 3)) == expected
 
 
 def test_rate_bound():

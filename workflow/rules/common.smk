@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
@@ -46,7 +47,9 @@ def order_as_text(function, *names):
 
 def refuse_unrecorded(file, order):
     # A file whose record in .snakemake is gone would pass for up to date whatever it was made from: its own key decides.
-    unrecorded = os.path.exists(file) and workflow.persistence.metadata(file) is None
+    unrecorded = (
+        os.path.exists(file) and workflow.persistence.metadata(IOFile(file)) is None
+    )
     if unrecorded and not is_current(Path(file), json.loads(order)["key"]):
         raise WorkflowError(
             f"{file} is damaged or was made with other settings, data or code, and Snakemake has no record of it: "
@@ -71,19 +74,25 @@ wildcard_constraints:
 
 
 # Inputs and orders, one pair for each rule. The order holds all that decides a job's output, code included, so it is
-# the parameter by which Snakemake knows whether a file is up to date.
+# the parameter by which Snakemake knows whether a file is up to date. (A function that also took `output` would not be
+# recorded as a parameter at all.)
 
 
-def dataset_order(wildcards, output):
+def dataset_order(wildcards):
     order = order_as_text(plan_of(wildcards.scale).dataset, wildcards.dataset)
-    return refuse_unrecorded(output[0], order)
+    return refuse_unrecorded(
+        f"results/{wildcards.scale}/datasets/{wildcards.dataset}.npz", order
+    )
 
 
-def cell_order(wildcards, output):
+def cell_order(wildcards):
     order = order_as_text(
         plan_of(wildcards.scale).cell, wildcards.study, wildcards.cell
     )
-    return refuse_unrecorded(output[0], order)
+    return refuse_unrecorded(
+        f"results/{wildcards.scale}/runs/{wildcards.study}/{wildcards.cell}.parquet",
+        order,
+    )
 
 
 def cell_of(wildcards):
@@ -119,9 +128,11 @@ def study_cells(wildcards):
     ]
 
 
-def metrics_order(wildcards, output):
+def metrics_order(wildcards):
     order = order_as_text(plan_of(wildcards.scale).metrics, wildcards.study)
-    return refuse_unrecorded(output[0], order)
+    return refuse_unrecorded(
+        f"results/{wildcards.scale}/metrics/{wildcards.study}.parquet", order
+    )
 
 
 def metrics_of(kind):
