@@ -29,7 +29,8 @@ $(ready): requirements.lock pyproject.toml
 environment: $(ready) ## make .venv from the lock
 
 reproduce: $(ready) ## data, training, figures, tables, claims, page (SCALE=tiny|laptop|paper, CORES=n, ARGS="more for snakemake")
-	@$(snakemake) --quiet rules --config scale=$(SCALE) $(ARGS)
+	@# if ARGS ends in a --config of its own, the scale joins its values: a second --config would replace the first
+	@$(snakemake) --quiet rules $(ARGS) $(if $(findstring --config ,$(ARGS)),,--config) scale=$(SCALE)
 	@echo "open results/$(SCALE)/index.html"
 
 smoke: ## the same on toy sizes
