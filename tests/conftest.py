@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -33,18 +34,25 @@ def project() -> Path:
     return PROJECT
 
 
-def copy_project(target: Path) -> Path:
-    """The parts of the project that a run needs, without results or caches."""
+def copy_project(target: Path, studies: tuple[str, ...] | None = ("du2018a",)) -> Path:
+    """The parts of the project that a run needs, without results or caches; None keeps all studies.
+
+    A study is one module or package and one block of settings, so leaving it out is leaving out these two.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for name in ("Snakefile", "config.yaml", "pyproject.toml"):
         shutil.copy(PROJECT / name, target / name)
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in ("src", "workflow"):
-        shutil.copytree(
-            PROJECT / name,
-            target / name,
-            ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
-            dirs_exist_ok=True,
-        )
+        shutil.copytree(PROJECT / name, target / name, ignore=ignored, dirs_exist_ok=True)
+    left_out = set(yaml.safe_load((target / "config.yaml").read_text())["studies"]) - set(studies or ())
+    for name in left_out if studies is not None else ():
+        module = target / "src/zeroloss/studies" / name
+        shutil.rmtree(module) if module.is_dir() else module.with_suffix(".py").unlink()
+        for file in [target / "config.yaml", *(target / "workflow/scales").glob("*.yaml")]:
+            values = yaml.safe_load(file.read_text())
+            values["studies"].pop(name, None)
+            file.write_text(yaml.safe_dump(values, sort_keys=False))
     return target
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from tests.conftest import copy_project
 from tests.workflow.conftest import TRIGGERS, Checkout
+from zeroloss.plan import make_plan
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -26,11 +27,34 @@ TRIGGERED = [*TRIGGERS, "--quiet", "rules"]
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Checkout:
-    """The tiny scale, run on two cores."""
+    """The tiny scale of one study, run on two cores."""
     checkout = Checkout(copy_project(tmp_path_factory.mktemp("tiny") / "zeroloss"), TINY)
     done = checkout.snakemake()
     assert "training jobs, about" in done.stderr, "a run says beforehand what it will need"
     return checkout
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Checkout:
+    """The tiny scale of all studies: every rule, figure, table and claim there is."""
+    checkout = Checkout(copy_project(tmp_path_factory.mktemp("whole") / "zeroloss", studies=None), TINY)
+    checkout.snakemake(*TRIGGERED)
+    return checkout
+
+
+def test_every_study_runs_and_every_item_is_accounted_for(whole):
+    results = whole.folder / "results/tiny"
+    with_scale = make_plan("tiny", folder=whole.folder)
+    for study in with_scale.studies:
+        for output in with_scale.outputs(study):
+            assert (results / output).stat().st_size > 0, output
+    claims = pd.read_csv(results / "claims.csv", keep_default_na=False)
+    assert set(claims["study"]) == {name for name, declared in with_scale.claims.items() if declared}
+    assert set(claims["verdict"]) <= {"reproduced", "differs", "undecided"}
+    assert not claims.duplicated(["study", "id"]).any()
+    coverage = pd.read_csv(results / "coverage.csv", keep_default_na=False)
+    assert coverage["item"].nunique() == 85
+    assert whole.waiting() == {}
 
 
 def cells(folder: Path) -> dict[str, bytes]:
@@ -186,7 +210,7 @@ def chromium() -> str | None:
     reason="Chromium and its driver are not installed (Debian: apt-get install chromium chromium-driver)",
 )
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_in_a_browser(tiny, tmp_path, width):
+def test_the_page_in_a_browser(whole, tmp_path, width):
     """No broken image, no message on the console, nothing from the network, nothing wider than the window."""
     from selenium import webdriver
 
@@ -201,7 +225,7 @@ def test_the_page_in_a_browser(tiny, tmp_path, width):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     try:
-        browser.get((tiny.folder / "results/tiny/index.html").as_uri())
+        browser.get((whole.folder / "results/tiny/index.html").as_uri())
         pictures = browser.execute_script(
             "return [...document.images].map(i => [i.src, i.complete && i.naturalWidth > 0, i.alt.length > 0])"
         )
@@ -215,7 +239,9 @@ def test_the_page_in_a_browser(tiny, tmp_path, width):
         messages = browser.get_log("browser")
     finally:
         browser.quit()
-    assert len(pictures) == 3
+    assert {Path(src).name for src, _, _ in pictures} == {
+        path.name for path in (whole.folder / "results/tiny/figures").glob("*.svg")
+    }
     assert all(complete and alt for _, complete, alt in pictures), pictures
     assert all(name.startswith("file:") for name in loaded), loaded
     assert overflow <= 0
