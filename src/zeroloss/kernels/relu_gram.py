@@ -126,7 +126,8 @@ def coactivation_counts(active: torch.Tensor) -> torch.Tensor:
     Args:
         active: patterns 1{w_r . x_i >= 0}, bool, shape (m, n).
     """
-    if active.device.type == "cpu" and hasattr(torch, "_int_mm"):
+    # one input alone: torch 2.13's int8 product of shapes (1, m) and (m, 1) is wrong
+    if active.device.type == "cpu" and active.shape[1] > 1 and hasattr(torch, "_int_mm"):
         units = active.view(torch.int8)  # int8 products are exact and 4x to 10x faster than float32 ones
         return torch._int_mm(units.T, units).double()
     units_float = active.to(torch.float32)  # exact too: counts stay far below 2^24

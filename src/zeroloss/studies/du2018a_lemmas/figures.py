@@ -206,9 +206,9 @@ def draw_distance(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[2].plot(start, share, linestyle="none", color=cue.colour, marker=cue.marker, alpha=0.8, zorder=3)
     grid = np.linspace(max(0.45, start.min() * 0.97), start.max() * 1.03, 50)
     axes[2].plot(grid, 1 / grid, color="0.6", linewidth=1)
-    for constant, name in ((1.0, "1 (printed)"), (2.0, "2 (corrected)")):
-        axes[2].axhline(constant, color="0.2", **DOTTED)
-        _name(axes[2], name, (0.98, constant + 0.02), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    for level, name in ((1.0, "1 (printed)"), (2.0, "2 (corrected)")):
+        axes[2].axhline(level, color="0.2", **DOTTED)
+        _name(axes[2], name, (0.98, level + 0.02), xycoords=("axes fraction", "data"), ha="right", va="bottom")
     axes[2].set_ylim(min(0.6, share.min() * 0.95), 2.2)
     axes[2].set_xlabel(r"$\lambda_{\min}(H(0))/\lambda_0$")
     axes[2].set_ylabel(r"distance over $\sqrt{n}\,\|y-u(0)\|/(\sqrt{m}\,\lambda_0)$")
