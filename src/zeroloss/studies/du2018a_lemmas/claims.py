@@ -204,7 +204,7 @@ def judge_safe_radius(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     )
 
 
-# of a distance, from the solver: its error per step is 1e-5 or so of quantities of order one
+# of a distance, from the solver: its error per step is 1e-4 or less of quantities of order one
 DISTANCE_TOLERANCE = 0.005
 
 
@@ -275,7 +275,7 @@ def _judge_flow(metrics: pd.DataFrame, trained: str) -> Judgement:
 
     The theorem's width is out of reach, so the verdict is that of the widest one, and the note says from which on it
     holds. Tolerance 0.01 in the logarithm, for the solver: its relative error in |r|^2 is below that while |r|^2 is above
-    1e-8 of its start, and where it is smaller the bound is above it by far.
+    1e-4 of its start, and where it is smaller the bound is above it by far.
     """
     found = flow_excess(metrics, trained)
     widest = found[found["width"] == found["width"].max()]

@@ -120,7 +120,7 @@ def _costs(settings: Settings) -> dict[str, Cost]:
         3 + moves + eigen, 550 + int(4e-6 * max(perturbed.widths) * n * len(perturbed.radii) + 3e-2 * n * n)
     )
     n = flow.samples
-    ode = len(flow.seeds) * sum(2.5e-5 * n * m + 0.5 for m in flow.widths) * flow.horizon / 5
+    ode = len(flow.seeds) * sum(8e-6 * n * m + 0.1 for m in flow.widths) * flow.horizon / 5
     found["flow"] = Cost(3 + ode, 450 + int(1.5e-4 * n * max(flow.widths)))
     n = descent.samples
     step = 3.5e-11 * n * n + 4e-9 * n

@@ -319,7 +319,7 @@ def draw_step_sizes(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[2].axhline(1.0, color="0.45", linestyle="-.", linewidth=1.2)
     axes[2].axhline(predicted, color="0.45", linestyle=(0, (1, 2)), linewidth=1.6)
     _plain_widths(axes[2], settings.descent.sweep_widths)
-    axes[2].set_ylim(bottom=0)
+    axes[2].set_ylim(bottom=min(0.8, axes[2].get_ylim()[0]))
     axes[2].set_ylabel(r"$\eta/\eta_{\max}$")
     axes[2].set_title("c) where, by width (bars: range over seeds)")
     handles = [_line(f"$m={width}$", color=cue.colour, marker=cue.marker) for width, cue in cues.items()]

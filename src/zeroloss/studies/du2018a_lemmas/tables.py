@@ -13,7 +13,7 @@ from zeroloss.theory import du2018a as rates
 from zeroloss.theory import du2018a_lemmas as theory
 from zeroloss.theory.binomial import fraction
 
-# the solver's tolerance leaves relative errors of about 1e-3 in |r|^2 while it is not tiny: docs/du2018a_lemmas.md
+# the solver leaves relative errors below 1 % in |r|^2 while that is above 1e-4 of its start: docs/du2018a_lemmas.md
 FLOW_TOLERANCE = 0.01
 
 
