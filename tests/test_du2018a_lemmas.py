@@ -324,7 +324,7 @@ def test_figures_are_drawn_without_torch(micro, tmp_path):
         "with house_style():\n"
         "    for figure in STUDY.figures(settings):\n"
         "        canvas = figure.draw(metrics, settings, **figure.options)\n"
-        f"        canvas.savefig(Path({str(tmp_path)!r}) / f'{figure.name}.png', dpi=40)\n"
+        f"        canvas.savefig(Path({str(tmp_path)!r}) / (figure.name + '.png'), dpi=40)\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True, timeout=120)

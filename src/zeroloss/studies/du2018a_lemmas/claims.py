@@ -231,8 +231,8 @@ def _judge_distance(metrics: pd.DataFrame, constant: str) -> Judgement:
         tolerance=f"{100 * DISTANCE_TOLERANCE:g} %, for the solver",
         verdict="differs" if len(missed) else "reproduced",
         note=(
-            "for n = 1 the bound is attained: |w_r(t) - w_r(0)| tends to |y - u(0)| / (sqrt(m) H(0)), which is above the "
-            "printed bound whenever H(0) < lambda_0 = 1/2"
+            "for n = 1 and while no pattern changes, |w_r(t) - w_r(0)| of an active unit tends to |y - u(0)| / (sqrt(m) H(0)), "
+            "which is above the printed bound whenever H(0) < lambda_0 = 1/2: the slip in the proof cannot be repaired"
             if constant == "printed"
             else ""
         ),
@@ -327,7 +327,9 @@ def judge_proven_step(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 THRESHOLD_TOLERANCE = 0.1
 
 
-def _judge_threshold(metrics: pd.DataFrame, column: str, predicted: float, expected: str) -> Judgement:
+def _judge_threshold(
+    metrics: pd.DataFrame, column: str, predicted: float, expected: str, explanation: str = ""
+) -> Judgement:
     from zeroloss.theory.statistics import estimate
 
     found = thresholds(metrics)
@@ -335,14 +337,16 @@ def _judge_threshold(metrics: pd.DataFrame, column: str, predicted: float, expec
     if widest.isna().any() or widest.empty:
         return Judgement(expected, "beyond the sweep", "", "", "undecided", "some seed never got there in this sweep")
     each = estimate(widest)
+    last, following = {"rate": ("rate_holds", "rate_breaks"), "training": ("trains", "fails")}[column]
+    cell = float(((found[following] - found[last]) / 2)[widest.index].max())
     shown = ", ".join(f"{width}: {value:.3g}" for width, value in found.groupby("width")[column].mean().items())
     return Judgement(
         expected=expected,
         measured=f"{each} (over 2/lambda_max, at m = {found['width'].max()})",
-        spread=each.spread,
+        spread=f"{each.spread}; the grid of step sizes resolves ± {cell:.2g}",
         tolerance=f"± {THRESHOLD_TOLERANCE:g}",
         verdict=_within(each, predicted, THRESHOLD_TOLERANCE),
-        note=f"mean by width: {shown}",
+        note=f"mean by width: {shown}{explanation}",
     )
 
 
@@ -360,7 +364,14 @@ def judge_divergence_threshold(metrics: pd.DataFrame, settings: Settings) -> Jud
 
     Tolerance 0.1: see THRESHOLD_TOLERANCE.
     """
-    return _judge_threshold(metrics, "training", 1.0, "1 (frozen H)")
+    return _judge_threshold(
+        metrics,
+        "training",
+        1.0,
+        "1 (frozen H)",
+        "; above 2/lambda_max the loss rises at first, which moves the weights until H is flat enough for the step: what "
+        "would diverge for a frozen H often trains in the end, the more so the narrower the network",
+    )
 
 
 def claims(settings: Settings) -> list[Claim]:
