@@ -2,174 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Figure
-from zeroloss.studies.du2018a_lemmas.experiment import DIRECTIONS, TRAINED, Settings, listed, seeds_text
-from zeroloss.studies.du2018a_lemmas.tables import part, three_quarters, thresholds
+from zeroloss.studies.du2018a_lemmas.experiment import TRAINED, Settings, listed, seeds_text
+from zeroloss.studies.du2018a_lemmas.matrix_figures import draw_initial, draw_perturbed
+from zeroloss.studies.du2018a_lemmas.panels import DOTTED, draw_range, label_widths, line, name_at
+from zeroloss.studies.du2018a_lemmas.tables import part, thresholds
 from zeroloss.theory import du2018a_lemmas as theory
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
-    from matplotlib.lines import Line2D
 
 ROWS = {"hidden": "hidden layer trained (Theorem 3.2)", "both": "both layers trained (Theorem 3.3)"}
-DOTTED = {"linestyle": ":", "linewidth": 1.3}
-
-
-def _line(label: str, **style: Any) -> Line2D:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], label=label, **style)
-
-
-def _range(axes: Axes, table: pd.DataFrame, by: str, value: str, cue: Any) -> None:
-    """Mean over seeds with the range as a band, against ``by``."""
-    groups = table.groupby(by)[value]
-    mean, low, high = groups.mean(), groups.min(), groups.max()
-    every = max(1, len(mean) // 8) if len(mean) > 20 else 1
-    axes.plot(mean.index, mean, color=cue.colour, marker=cue.marker, markevery=every, zorder=3)
-    axes.fill_between(mean.index, low, high, color=cue.colour, alpha=0.25, linewidth=0, zorder=2)
-
-
-def _name(axes: Axes, text: str, at: tuple[float, float], **more: Any) -> None:
-    """A short label of a bound, in axes coordinates unless told otherwise."""
-    axes.annotate(text, at, **{"xycoords": "axes fraction", "fontsize": 10, **more})
-
-
-def _plain_widths(axes: Axes, widths: Sequence[float], every: int = 1) -> None:
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(list(widths)[::every], [f"{width:g}" for width in list(widths)[::every]])
-    axes.tick_params(axis="x", which="minor", length=0)
-    axes.set_xlabel("width $m$")
-
-
-def draw_initial(metrics: pd.DataFrame, settings: Settings) -> Canvas:
-    """Lemma 3.1: distribution of lambda_min(H(0)) / lambda_0, fraction above 3/4, distance to the limit."""
-    import matplotlib.pyplot as plt
-
-    from zeroloss.plotting.style import ordered_cues
-    from zeroloss.theory.statistics import slope_over_width
-
-    table = part(metrics, "initial")
-    table = table.assign(quotient=table["lambda_min"] / table["lambda_0"])
-    widths = sorted(table["width"].unique())
-    lambda_0, n, delta = table["lambda_0"].iloc[0], settings.initial.samples, settings.failure_probability
-    dark, middle = (list(ordered_cues([0, 1]).values())[k].colour for k in (0, 1))
-    canvas, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
-
-    first = axes[0]
-    for width, group in table.groupby("width"):
-        jitter = width * 2 ** (0.22 * np.linspace(-1, 1, len(group)))
-        first.plot(jitter, group["quotient"], ".", color=middle, markersize=3, alpha=0.5, zorder=2)
-        low, mid, high = group["quotient"].quantile([0.05, 0.5, 0.95])
-        first.errorbar(width, mid, [[mid - low], [high - mid]], color=dark, marker="o", capsize=3, zorder=3)
-    first.axhline(0.75, color="0.2", **DOTTED)
-    _name(first, "3/4", (1.01, 0.75), xycoords=("axes fraction", "data"), va="center")
-    first.axhline(1.0, color="0.75", linewidth=0.8)
-    first.set_ylabel(r"$\lambda_{\min}(H(0))/\lambda_0$")
-    first.set_title("a) least eigenvalue at the start")
-
-    good = three_quarters(metrics)
-    middles = np.array([one.value for one in good])
-    ends = np.array([[one.value - one.low, one.high - one.value] for one in good]).T
-    axes[1].errorbar(good.index, middles, ends, color=dark, marker="o", capsize=3, zorder=3)
-    axes[1].axhline(1 - delta, color="0.2", **DOTTED)
-    _name(
-        axes[1],
-        r"$1-\delta$ of the lemma",
-        (0.97, 1 - delta - 0.03),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="top",
-    )
-    axes[1].set_ylim(-0.04, 1.04)
-    axes[1].set_ylabel(r"fraction with $\lambda_{\min}(H(0))\geq\frac{3}{4}\lambda_0$")
-    axes[1].set_title("b) how often Lemma 3.1 holds")
-
-    gap = table.groupby("width")["gap"]
-    axes[2].plot(gap.mean().index, gap.mean(), color=dark, marker="o", zorder=3)
-    axes[2].fill_between(gap.mean().index, gap.quantile(0.05), gap.quantile(0.95), color=dark, alpha=0.25, linewidth=0)
-    bound = n * np.asarray(theory.entry_deviation(np.array(widths), n, delta))
-    axes[2].plot(widths, bound, color="0.2", **DOTTED)
-    axes[2].axhline(lambda_0 / 4, color="0.2", **DOTTED)
-    _name(axes[2], r"$\lambda_0/4$", (1.01, lambda_0 / 4), xycoords=("axes fraction", "data"), va="center")
-    _name(axes[2], "bound of the proof", (widths[0], bound[0] * 1.15), xycoords="data", va="bottom")
-    axes[2].set_yscale("log")
-    axes[2].set_ylim(top=bound[0] * 3)
-    axes[2].set_ylabel(r"$\|H(0)-H^\infty\|_2$")
-    fitted = table[table["width"] >= 4 * n]
-    title = "c) distance to the limit"
-    if fitted["width"].nunique() > 1:
-        title += f", slope {slope_over_width(fitted, 'gap').mean:.2f} from $m=4n$"
-    axes[2].set_title(title)
-    for one in axes:
-        _plain_widths(one, widths, 1 if len(widths) < 7 else 2)
-    handles = [
-        _line("one draw", color=middle, marker=".", linestyle="none"),
-        _line("median (a), mean (c), bars or band 5 to 95 %; b: 95 % interval", color=dark, marker="o"),
-        _line("bound", color="0.2", **DOTTED),
-    ]
-    canvas.legend(handles=handles, loc="outside upper center", ncols=3)
-    return canvas
-
-
-def draw_perturbed(metrics: pd.DataFrame, settings: Settings) -> Canvas:
-    """Lemma 3.2: flips, change of H and least eigenvalue against R, narrowest and widest network."""
-    import matplotlib.pyplot as plt
-
-    from zeroloss.plotting.style import ordered_cues
-
-    table = part(metrics, "perturbed")
-    table = table.assign(quotient=table["lambda_min"] / table["lambda_0"])
-    cues = dict(zip(DIRECTIONS, ordered_cues(range(len(DIRECTIONS))).values(), strict=True))
-    widths = sorted({table["width"].min(), table["width"].max()})
-    n, delta = settings.perturbed.samples, settings.failure_probability
-    safe = table.loc[table["safe"].astype(bool), "radius"].mean()
-    swept = table[~table["safe"].astype(bool)]
-    radii = np.geomspace(safe, table["radius"].max(), 200)
-    canvas, axes = plt.subplots(len(widths), 3, figsize=(13, 3.9 * len(widths)), layout="constrained", squeeze=False)
-    for row, width in zip(axes, widths, strict=True):
-        here = swept[swept["width"] == width]
-        for direction, cue in cues.items():
-            one = here[here["direction"] == direction]
-            for panel, value in zip(row, ("flipped", "gram_change", "quotient"), strict=True):
-                shown = one if value == "quotient" else one[one.groupby("radius")[value].transform("min") > 0]
-                _range(panel, shown, "radius", value, cue)
-        reach = here.groupby("radius")["reachable"].mean()
-        row[0].plot(reach[reach > 0].index, reach[reach > 0], color="0.45", linestyle="-.", linewidth=1.2)
-        bounds = (theory.flip_probability_bound(radii), theory.gram_change_bound(radii, n, delta))
-        for panel, bound in zip(row, bounds, strict=False):
-            panel.plot(radii, bound, color="0.2", **DOTTED)
-            panel.set_yscale("log")
-        row[0].set_ylim(1e-5, 2)
-        row[0].set_ylabel("fraction of patterns flipped")
-        row[1].set_ylabel(r"$\|H-H(0)\|_2$")
-        row[2].set_ylabel(r"$\lambda_{\min}(H)/\lambda_0$")
-        row[2].axhline(0.5, color="0.2", **DOTTED)
-        row[2].set_ylim(0, 1.25)
-        for panel in row:
-            panel.set_xscale("log")
-            panel.set_xlabel("length $R$ of every unit's move")
-            panel.axvline(safe, color="0.2", **DOTTED)
-        _name(row[2], "1/2", (1.01, 0.5), xycoords=("axes fraction", "data"), va="center")
-        _name(row[2], "lemma's $R$", (safe * 1.4, 0.06), xycoords=("data", "axes fraction"))
-        row[0].set_title(f"a) flips, $m={width}$")
-        row[1].set_title(f"b) change of $H$, $m={width}$")
-        row[2].set_title(f"c) least eigenvalue, $m={width}$")
-    handles = [_line(name, color=cue.colour, marker=cue.marker) for name, cue in cues.items()]
-    handles += [
-        _line("in reach of some move", color="0.45", linestyle="-.", linewidth=1.2),
-        _line("range over seeds", color="0.4", alpha=0.3, linewidth=7),
-        _line("bound of Lemma 3.2", color="0.2", **DOTTED),
-    ]
-    canvas.legend(handles=handles, loc="outside upper center", ncols=6, columnspacing=1.2, handlelength=1.8)
-    return canvas
 
 
 def draw_distance(metrics: pd.DataFrame, settings: Settings) -> Canvas:
@@ -186,14 +35,14 @@ def draw_distance(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         (axes[1], descent[descent["step"] == settings.descent.steps], (1, 2, 4), "b) gradient descent"),
     )
     for panel, last, constants, title in parts:
-        _range(panel, last, "width", "max_distance", cue)
+        draw_range(panel, last, "width", "max_distance", cue)
         widths = sorted(last["width"].unique())
         unit = last.assign(
             unit=last["samples"] ** 0.5 * last["residual"] / (last["width"] ** 0.5 * last["lambda_0"])
         ).groupby("width")["unit"]
         for constant in constants:
             panel.plot(widths, constant * unit.mean(), color="0.2", **DOTTED)
-            _name(
+            name_at(
                 panel,
                 f"{constant:g}",
                 (widths[-1] * 1.15, constant * unit.mean().iloc[-1]),
@@ -201,7 +50,7 @@ def draw_distance(metrics: pd.DataFrame, settings: Settings) -> Canvas:
                 va="center",
             )
         panel.set_yscale("log")
-        _plain_widths(panel, widths)
+        label_widths(panel, widths)
         panel.set_xlim(right=widths[-1] * 1.7)
         panel.set_ylabel(r"$\max_r\|w_r-w_r(0)\|_2$ at the end")
         panel.set_title(f"{title}, $n={int(last['samples'].iloc[0])}$")
@@ -215,16 +64,16 @@ def draw_distance(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[2].plot(grid, 1 / grid, color="0.6", linewidth=1)
     for level, name in ((1.0, "1 (printed)"), (2.0, "2 (corrected)")):
         axes[2].axhline(level, color="0.2", **DOTTED)
-        _name(axes[2], name, (0.98, level + 0.02), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+        name_at(axes[2], name, (0.98, level + 0.02), xycoords=("axes fraction", "data"), ha="right", va="bottom")
     axes[2].set_ylim(min(0.6, share.min() * 0.95), 2.2)
     axes[2].set_xlabel(r"$\lambda_{\min}(H(0))/\lambda_0$")
     axes[2].set_ylabel(r"distance over $\sqrt{n}\,\|y-u(0)\|/(\sqrt{m}\,\lambda_0)$")
     axes[2].set_title(f"c) one input, $m={settings.flow.single_width}$: above the printed bound")
     handles = [
-        _line("largest distance (c: one draw each)", color=cue.colour, marker=cue.marker),
-        _line("range over seeds", color="0.4", alpha=0.3, linewidth=7),
-        _line("bounds with their constants: 1 printed, 2 corrected, 4 Corollary 4.1", color="0.2", **DOTTED),
-        _line(r"$\lambda_0/\lambda_{\min}(H(0))$", color="0.6", linewidth=1),
+        line("largest distance (c: one draw each)", color=cue.colour, marker=cue.marker),
+        line("range over seeds", color="0.4", alpha=0.3, linewidth=7),
+        line("bounds with their constants: 1 printed, 2 corrected, 4 Corollary 4.1", color="0.2", **DOTTED),
+        line(r"$\lambda_0/\lambda_{\min}(H(0))$", color="0.6", linewidth=1),
     ]
     canvas.legend(handles=handles, loc="outside upper center", ncols=4, columnspacing=1.2)
     return canvas
@@ -248,7 +97,7 @@ def draw_flow(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         for width, cue in cues.items():
             one = table[table["width"] == width]
             for panel, value in zip(row, ("log_ratio", "max_distance", "quotient"), strict=True):
-                _range(panel, one, "scaled", value, cue)
+                draw_range(panel, one, "scaled", value, cue)
         widest = table[table["width"] == max(settings.flow.widths)]
         frozen = np.log(widest["linearised"]).groupby(widest["scaled"]).mean()
         row[0].plot(frozen.index, frozen, color="0.45", linestyle="-.", linewidth=1.2, zorder=4)
@@ -258,17 +107,17 @@ def draw_flow(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         row[1].set_ylabel(r"$\max_r\|w_r(t)-w_r(0)\|_2$")
         row[1].set_ylim(bottom=0)
         row[2].axhline(0.5, color="0.2", **DOTTED)
-        _name(row[2], "1/2", (1.01, 0.5), xycoords=("axes fraction", "data"), va="center")
+        name_at(row[2], "1/2", (1.01, 0.5), xycoords=("axes fraction", "data"), va="center")
         row[2].set_ylabel(r"$\lambda_{\min}(H(t))/\lambda_0$")
         row[2].set_ylim(bottom=0)
         row[1].set_title(ROWS[trained])
     for panel in axes[1]:
         panel.set_xlabel(r"time $\lambda_0 t$")
-    handles = [_line(f"$m={width}$", color=cue.colour, marker=cue.marker) for width, cue in cues.items()]
+    handles = [line(f"$m={width}$", color=cue.colour, marker=cue.marker) for width, cue in cues.items()]
     handles += [
-        _line("range over seeds", color="0.4", alpha=0.3, linewidth=7),
-        _line("Gram matrix frozen at $t=0$, widest", color="0.45", linestyle="-.", linewidth=1.2),
-        _line(r"$e^{-\lambda_0t}$; $\lambda_0/2$", color="0.2", **DOTTED),
+        line("range over seeds", color="0.4", alpha=0.3, linewidth=7),
+        line("Gram matrix frozen at $t=0$, widest", color="0.45", linestyle="-.", linewidth=1.2),
+        line(r"$e^{-\lambda_0t}$; $\lambda_0/2$", color="0.2", **DOTTED),
     ]
     canvas.legend(handles=handles, loc="outside upper center", ncols=7, columnspacing=1.0, handlelength=1.7)
     return canvas
@@ -291,8 +140,8 @@ def draw_step_sizes(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     canvas, axes = plt.subplots(1, 3, figsize=(13, 4.8), layout="constrained")
     for width, cue in cues.items():
         one = sweep[sweep["width"] == width]
-        _range(axes[0], one, "relative_step", "end", cue)
-        _range(axes[1], one, "relative_step", "above", cue)
+        draw_range(axes[0], one, "relative_step", "end", cue)
+        draw_range(axes[1], one, "relative_step", "above", cue)
     first = sweep.iloc[0]
     relative = np.linspace(0, sweep["relative_step"].max(), 100)
     factor = 1 - relative * 2 / first["lambda_max_limit"] * first["lambda_0"] / 2
@@ -325,18 +174,18 @@ def draw_step_sizes(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         axes[2].plot(mean.index * shift, mean, color=cue.colour, linewidth=0.8, alpha=0.6)
     axes[2].axhline(1.0, color="0.45", linestyle="-.", linewidth=1.2)
     axes[2].axhline(predicted, color="0.45", linestyle=(0, (1, 2)), linewidth=1.6)
-    _plain_widths(axes[2], settings.descent.sweep_widths)
+    label_widths(axes[2], settings.descent.sweep_widths)
     axes[2].set_ylim(bottom=min(0.8, axes[2].get_ylim()[0]))
     axes[2].set_ylabel(r"$\eta/\eta_{\max}$")
     axes[2].set_title("c) where, by width (bars: range over seeds)")
-    handles = [_line(f"$m={width}$", color=cue.colour, marker=cue.marker) for width, cue in cues.items()]
+    handles = [line(f"$m={width}$", color=cue.colour, marker=cue.marker) for width, cue in cues.items()]
     handles += [
-        _line("range over seeds", color="0.4", alpha=0.3, linewidth=7),
-        _line("bound", color="0.2", **DOTTED),
-        _line(r"$2/\lambda_{\max}(H^\infty)$", color="0.45", linestyle="-.", linewidth=1.2),
-        _line(r"where the rate breaks if $H$ is frozen", color="0.45", linestyle=(0, (1, 2)), linewidth=1.6),
+        line("range over seeds", color="0.4", alpha=0.3, linewidth=7),
+        line("bound", color="0.2", **DOTTED),
+        line(r"$2/\lambda_{\max}(H^\infty)$", color="0.45", linestyle="-.", linewidth=1.2),
+        line(r"where the rate breaks if $H$ is frozen", color="0.45", linestyle=(0, (1, 2)), linewidth=1.6),
     ]
-    handles += [_line(f"c: {name}", color=cue.colour, marker=cue.marker) for name, cue in marks.values()]
+    handles += [line(f"c: {name}", color=cue.colour, marker=cue.marker) for name, cue in marks.values()]
     canvas.legend(handles=handles, loc="outside upper center", ncols=5, columnspacing=1.0, handlelength=1.8)
     return canvas
 
