@@ -110,8 +110,8 @@ def _costs(settings: Settings) -> dict[str, Cost]:
     """From timings on one core: see docs/du2018a_lemmas.md."""
     initial, perturbed, flow, descent = settings.initial, settings.perturbed, settings.flow, settings.descent
     n = initial.samples
-    work = initial.draws * sum(m * (2e-8 * initial.dimension + 2e-10 * n * initial.dimension) for m in initial.widths)
-    start = initial.draws * len(initial.widths) * (2e-3 + 2e-9 * n**3)
+    work = initial.draws * sum(m * (2e-8 * initial.dimension + 5e-11 * n * initial.dimension) for m in initial.widths)
+    start = initial.draws * len(initial.widths) * (2e-3 + 3e-10 * n**3)
     found = {"initial": Cost(3 + work + start, 500 + int(16e-6 * max(initial.widths) * (n + initial.dimension)))}
     n = perturbed.samples
     moves = len(perturbed.seeds) * sum(m * (1.2e-4 * (n / 100) ** 2 + 3e-9 * n * n) for m in perturbed.widths)

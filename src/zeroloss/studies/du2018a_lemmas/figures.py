@@ -119,7 +119,7 @@ def draw_flow(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         line("Gram matrix frozen at $t=0$, widest", color="0.45", linestyle="-.", linewidth=1.2),
         line(r"$e^{-\lambda_0t}$; $\lambda_0/2$", color="0.2", **DOTTED),
     ]
-    canvas.legend(handles=handles, loc="outside upper center", ncols=7, columnspacing=1.0, handlelength=1.7)
+    canvas.legend(handles=handles, loc="outside upper center", ncols=7 if len(handles) < 8 else 4, columnspacing=1.0)
     return canvas
 
 
