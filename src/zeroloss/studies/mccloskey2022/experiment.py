@@ -48,9 +48,9 @@ def _cost(part: str, settings: Settings) -> Cost:
         return Cost(3 + sets * 1e-3, 400, 0.1)
     if part == "approach":
         a = settings.approach
-        # steps of gradient descent grow like 1 / distance, about 8 / distance at a relative step of 1
-        steps = sum(min(a.most_steps, 15 + 8 / (distance * a.relative_step)) for distance in a.distances)
-        return Cost(3 + len(a.seeds) * steps * 2 * a.samples**2 * a.width / 30e9, 500, 0.2)
+        # measured: about 8 / distance^2 steps at a relative step of 1
+        steps = sum(min(a.most_steps, 10 + 8 / (distance**2 * a.relative_step)) for distance in a.distances)
+        return Cost(3 + len(a.seeds) * steps * 2 * a.samples**2 * sum(a.widths) / 20e9, 500, 0.2)
     if part == "smallest_width":
         w = settings.smallest_width
         sizes = [(n, 20.0) for n in w.samples] + [(n, 4.0 * n) for n in w.fixed_samples]
@@ -75,7 +75,7 @@ def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: s
 
     part = parameters["part"]
     by_seed = {
-        "approach": (training.approach, len(parameters.get("distances", ()))),
+        "approach": (training.approach, len(parameters.get("distances", ())) * len(parameters.get("widths", ()))),
         "smallest_width": (
             training.smallest_width,
             len(parameters.get("fixed_samples", ())) + len(parameters.get("samples", ()) if part == "smallest_width" else ()),

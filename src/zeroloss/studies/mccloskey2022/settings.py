@@ -34,7 +34,7 @@ class ApproachSettings(StudySettings):
     seeds: Seeds = Field(description="seeds of inputs, labels and initial weights")
     samples: PositiveCount = Field(description="number of inputs n, the pair included")
     dimension: PositiveCount = Field(description="input dimension d")
-    width: PositiveCount = Field(description="hidden width m")
+    widths: Widths = Field(description="hidden widths m")
     distances: Distances = Field(description="distances eps of the pair, in (0, 1]")
     relative_step: StepSize = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
     threshold: Threshold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -85,19 +86,19 @@ def approach(p: Mapping[str, Any], seed: int, device: str, report: Report) -> pd
     The error r = u - y is split into the pair's difference mode (r_0 - r_1) / sqrt 2 and the rest. Part ``approach``
     has one row per run, part ``approach_curve`` the squares of both parts at some steps.
     """
+    import torch
+
     from zeroloss.kernels.relu_gram import extreme_eigenvalues
     from zeroloss.networks.two_layer import initial_weights
     from zeroloss.training.gram_descent import DIVERGED
 
-    import torch
-
-    n, d, width, limit = p["samples"], p["dimension"], p["width"], p["threshold"]
+    n, d, limit = p["samples"], p["dimension"], p["threshold"]
     spread = sphere_problem("approach", seed, n, d)
     y = spread.y.copy()
     y[0], y[1] = 1.0, -1.0
-    weights, signs = initial_weights(width, d, seed)
     tables = []
-    for distance in p["distances"]:
+    for width, distance in itertools.product(p["widths"], p["distances"]):
+        weights, signs = initial_weights(width, d, seed)
         problem = make_problem(moved_to(spread.x, 0, 1, distance), y)
         eta = p["relative_step"] / problem.lambda_max
         engine = problem.engine(weights, signs, eta, device, measure=False)
@@ -124,7 +125,7 @@ def approach(p: Mapping[str, Any], seed: int, device: str, report: Report) -> pd
             if diverged or total <= limit * sum(split[0]):
                 break
         path = np.array(split)
-        report(f"distance {distance:g}, {len(path) - 1} steps")
+        report(f"width {width}, distance {distance:g}, {len(path) - 1} steps")
         common = {
             "seed": seed, "width": width, "samples": n, "dimension": d, "distance": distance, "step_size": eta,
             "lambda_0": problem.lambda_0, "lambda_max_limit": problem.lambda_max, "diverged": diverged,
