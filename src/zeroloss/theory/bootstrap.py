@@ -23,7 +23,9 @@ class BootstrapSlope:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def slope_of_medians(groups: Mapping[float, np.ndarray], resamples: int, generator: np.random.Generator) -> BootstrapSlope:
+def slope_of_medians(
+    groups: Mapping[float, np.ndarray], resamples: int, generator: np.random.Generator
+) -> BootstrapSlope:
     """Least-squares slope of ln(median of y) against ln x; seeds are resampled within each x.
 
     Args:
@@ -34,10 +36,7 @@ def slope_of_medians(groups: Mapping[float, np.ndarray], resamples: int, generat
     x = np.array(sorted(groups), float)
     medians = np.array([np.median(groups[key]) for key in sorted(groups)])
     draws = np.stack(
-        [
-            np.median(generator.choice(groups[key], size=(resamples, len(groups[key]))), axis=1)
-            for key in sorted(groups)
-        ]
+        [np.median(generator.choice(groups[key], size=(resamples, len(groups[key]))), axis=1) for key in sorted(groups)]
     )  # (points, resamples)
     centred = np.log(x) - np.log(x).mean()
     slopes = centred @ np.log(draws) / (centred**2).sum()

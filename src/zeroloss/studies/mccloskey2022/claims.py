@@ -247,9 +247,7 @@ def judge_law_rate(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 
     table = part(metrics, "output_law")
     widest = table[table["width"] == table["width"].max()]
-    steps = widest.pivot_table(
-        index="seed", columns=["law", "step_factor"], values="steps_to_threshold", dropna=False
-    )
+    steps = widest.pivot_table(index="seed", columns=["law", "step_factor"], values="steps_to_threshold", dropna=False)
     if steps.isna().any().any() or steps.shape[1] < 3:
         return Judgement("3 and 1", "not measured", "", "", "undecided", "some runs did not reach the threshold")
     same = estimate(steps[("uniform", 1.0)] / steps[("signs", 1.0)])

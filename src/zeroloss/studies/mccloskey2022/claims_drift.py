@@ -61,7 +61,9 @@ def judge_flips_by_radius(metrics: pd.DataFrame, settings: Settings) -> Judgemen
         tolerance="± 0.15",
         verdict="reproduced" if abs(found.mean + 1) <= 0.15 else "differs",
         note="drift and changed patterns by R: "
-        + ", ".join(f"{r:g}: {row['mean_distance']:.3f}, {row['pattern_change']:.4f}" for r, row in by_radius.iterrows()),
+        + ", ".join(
+            f"{r:g}: {row['mean_distance']:.3f}, {row['pattern_change']:.4f}" for r, row in by_radius.iterrows()
+        ),
     )
 
 
@@ -220,7 +222,10 @@ def claims(settings: Settings) -> list[Claim]:
     return [
         Claim("orthogonal", ("003-E2",), "Orthonormal inputs have lambda_0 = 1/2.", first.judge_orthogonal),
         Claim(
-            "gershgorin", ("003-E3",), "Row sums of at most 1/2 - delta imply lambda_0 >= delta.", first.judge_gershgorin
+            "gershgorin",
+            ("003-E3",),
+            "Row sums of at most 1/2 - delta imply lambda_0 >= delta.",
+            first.judge_gershgorin,
         ),
         Claim(
             "close-pair",
@@ -248,7 +253,10 @@ def claims(settings: Settings) -> list[Claim]:
             first.judge_approach_bound,
         ),
         Claim(
-            "approach-slope", ("003-Q1",), "Steps grow like 1 / lambda_0 as one pair approaches.", first.judge_approach_slope
+            "approach-slope",
+            ("003-Q1",),
+            "Steps grow like 1 / lambda_0 as one pair approaches.",
+            first.judge_approach_slope,
         ),
         Claim(
             "approach-mode",

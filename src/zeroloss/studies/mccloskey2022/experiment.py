@@ -78,7 +78,8 @@ def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: s
         "approach": (training.approach, len(parameters.get("distances", ())) * len(parameters.get("widths", ()))),
         "smallest_width": (
             training.smallest_width,
-            len(parameters.get("fixed_samples", ())) + len(parameters.get("samples", ()) if part == "smallest_width" else ()),
+            len(parameters.get("fixed_samples", ()))
+            + len(parameters.get("samples", ()) if part == "smallest_width" else ()),
         ),
         "output_law": (training.output_law, len(parameters.get("widths", ()))),
         "radius": (training.radius, 1 + len(parameters.get("radii", ()))),

@@ -62,7 +62,12 @@ def draw_examples(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         here = _part(metrics, "gershgorin")
         here = here[here["dimension"] == dimension]
         axes[0].plot(
-            here["gershgorin"], here["lambda_0"], linestyle="", color=cue.colour, marker=cue.marker, label=f"$d={dimension}$"
+            here["gershgorin"],
+            here["lambda_0"],
+            linestyle="",
+            color=cue.colour,
+            marker=cue.marker,
+            label=f"$d={dimension}$",
         )
     low = min(-0.2, float(_part(metrics, "gershgorin")["gershgorin"].min()))
     axes[0].plot([0, 0.5], [0, 0.5], **GUIDE)
@@ -186,7 +191,10 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         axis.plot(n, medians[0] * (n / n[0]) ** 6, label="$n^6$ (the theorem's exponent)", **GUIDE)
         axis.set_ylim(top=40 * max(values.max() for values in groups.values()))
         axis.annotate(
-            f"exponent {fit.value:.2f} [{fit.low:.2f}, {fit.high:.2f}]", (0.97, 0.05), xycoords="axes fraction", ha="right"
+            f"exponent {fit.value:.2f} [{fit.low:.2f}, {fit.high:.2f}]",
+            (0.97, 0.05),
+            xycoords="axes fraction",
+            ha="right",
         )
         axis.set_xticks(n, [f"{one:g}" for one in n])
         axis.minorticks_off()
