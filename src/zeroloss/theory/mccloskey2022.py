@@ -62,6 +62,16 @@ def linear_steps(eigenvalues: np.ndarray, error: np.ndarray, step_size: float, t
     return high
 
 
+def lazy_pair_width(distance: np.ndarray) -> np.ndarray:
+    """4 pi^2 / eps^4 = 1 / (4 pi^2 lambda_0^4): the width from which a close pair with labels +1 and -1 trains lazily.
+
+    Ours, to leading order. Only the m eps / pi units whose kink lies in the gap tell the two inputs apart. To make the
+    outputs differ by 2, each must move by about delta = 2 pi / (eps sqrt m); its kink leaves the gap, and lambda_min(H(k))
+    falls, unless delta << eps. So the power 4 of lambda_0 in Theorem 4.1's width is what a pair needs.
+    """
+    return 4.0 * math.pi**2 / np.asarray(distance, float) ** 4
+
+
 def theorem_width(samples: int, lambda_0: float, failure: float) -> float:
     """n^6 / (lambda_0^4 delta^3): the width of Theorem 4.1 of Du et al. 2018a (version 2) with its constant put to 1.
 

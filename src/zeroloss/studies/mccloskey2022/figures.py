@@ -71,7 +71,7 @@ def draw_examples(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         )
     low = min(-0.2, float(_part(metrics, "gershgorin")["gershgorin"].min()))
     axes[0].plot([0, 0.5], [0, 0.5], **GUIDE)
-    axes[0].annotate(r"$\lambda_0=\delta$", (0.02, 0.0), ha="left", va="bottom", fontsize=10)
+    axes[0].annotate(r"$\lambda_0=\delta$", (0.12, 0.06), ha="left", va="bottom", fontsize=10)
     axes[0].plot([0.5], [0.5], marker="*", color="0.1", markersize=12, clip_on=False, zorder=5)
     axes[0].annotate("orthogonal", (0.44, 0.497), ha="right", va="center", fontsize=10)
     axes[0].set(xlim=(low * 1.05, 0.52), ylim=(0, 0.52), xlabel=r"Gershgorin margin $\delta$", ylabel=r"$\lambda_0$")
@@ -117,7 +117,8 @@ def draw_approach(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         here = table[table["width"] == width]
         reached = here[~here.groupby("x")["steps_to_threshold"].transform(lambda one: one.isna().any())]
         _line(axes[0], reached, "x", "steps_to_threshold", cue, f"$m={width}$")
-        _line(axes[2], here, "x", "kept", cue)
+        lazy = here.assign(lazy=width / theory.lazy_pair_width(here["distance"]))
+        _line(axes[2], lazy, "lazy", "kept", cue)
     one = table[table["width"] == max(cues)].groupby("x")[["steps_bound", "steps_linear"]].mean()
     axes[0].plot(one.index, one["steps_bound"], **GUIDE)
     axes[0].plot(one.index, one["steps_linear"], color="0.3", linestyle="-.", linewidth=1.3)
@@ -152,7 +153,11 @@ def draw_approach(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[1].set(xscale="log", yscale="log", xlabel="step $k$", ylabel=r"part of $\|u(k)-y\|^2/\|u(0)-y\|^2$")
     axes[1].set_title(f"(b) where the error is left, $m={max(cues)}$, each seed")
     axes[2].axhline(0.5, **GUIDE)
-    axes[2].set(xscale="log", xlabel=r"$\lambda_0$", ylabel=r"$\lambda_{\min}(H(k))/\lambda_0$ at the end")
+    axes[2].set(
+        xscale="log",
+        xlabel=r"$m\,\epsilon^4/(4\pi^2)$: widths in units of what the pair needs",
+        ylabel=r"$\lambda_{\min}(H(k))/\lambda_0$ at the end",
+    )
     axes[2].set_ylim(bottom=0)
     axes[2].set_title(r"(c) least eigenvalue after training; dotted: 1/2")
     _legend(
@@ -205,6 +210,8 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
 def draw_output_law(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     """Q3: loss curves, the limit of H(0), and changed patterns with both laws of a_r."""
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
     from zeroloss.plotting.style import ordered_cues
 
     canvas, axes = _panels(3)
@@ -227,13 +234,15 @@ def draw_output_law(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     widths = np.array(settings.output_law.widths, float)
     start = table[(table["law"] == "signs") & (table["width"] == widths[0])]["gram_deviation"].mean()
     axes[1].plot(widths, start * (widths / widths[0]) ** -0.5, **GUIDE)
-    axes[1].annotate(r"$m^{-1/2}$", (widths[-1], start * (widths[-1] / widths[0]) ** -0.5), ha="right", va="top")
+    axes[1].annotate(r"$m^{-1/2}$", (widths[0], 0.8 * start), ha="left", va="top")
     axes[1].set_ylabel(r"$\|H(0)/\mathbb{E}a^2-H^\infty\|_2$")
     axes[2].set_ylabel("changed patterns (fraction)")
     for axis in axes[1:]:
         axis.set(xscale="log", yscale="log", xlabel="width $m$")
         axis.set_xticks(widths, [f"{one:g}" for one in widths])
         axis.minorticks_off()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes[0].set_title(f"(a) training, $m={settings.output_law.widths[-1]}$")
     axes[1].set_title("(b) distance of $H(0)$ from its limit")
     axes[2].set_title("(c) activation patterns, last step")
@@ -400,7 +409,7 @@ def figures(settings: Settings) -> list[Figure]:
             ),
             alt=(
                 "Six panels over steps on logarithmic axes, five methods: square loss falls exponentially, logistic loss "
-                "like a power; adaptive methods travel furthest and change most patterns."
+                "like a power; momentum is fastest, Adam and RMSProp are slower and RMSProp stalls."
             ),
             draw=draw_methods,
         ),
