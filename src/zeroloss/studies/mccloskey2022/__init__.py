@@ -5,7 +5,7 @@ belong to other studies.
 """
 
 from zeroloss.studies.contract import Study
-from zeroloss.studies.mccloskey2022 import claims_drift, experiment, figures, tables
+from zeroloss.studies.mccloskey2022 import captions, claims_drift, experiment, tables
 from zeroloss.studies.mccloskey2022.settings import Settings
 
 SUMMARY = """\
@@ -29,7 +29,7 @@ STUDY = Study(
     recipes=experiment.recipes,
     cells=experiment.cells,
     run=experiment.run,
-    figures=figures.figures,
+    figures=captions.figures,
     tables=tables.tables,
     claims=claims_drift.claims,
 )

@@ -162,7 +162,8 @@ def judge_approach_slope(metrics: pd.DataFrame, settings: Settings) -> Judgement
     eps the count is ln(share / threshold) / (2 eta lambda_0), exactly -1 where only this mode is left; a finite width
     has m eps / pi separating units; this was written for 13 of them and kept for the some 180 of the default scale: a
     Poisson spread of 28 % in one lambda_min(H(0)) is 12 % in a mean over 5 seeds: over a factor 2 in eps that is
-    0.12 / ln 2 = 0.18, plus 0.07 for the mode's not being alone. Undecided where the interval over seeds is wider than the tolerance.
+    0.12 / ln 2 = 0.18, plus 0.07 for the mode's not being alone. Undecided where the
+    interval over seeds reaches into the tolerance.
     """
     from zeroloss.theory.statistics import estimate, loglog_slope
 

@@ -55,7 +55,7 @@ def _cost(part: str, settings: Settings) -> Cost:
         w = settings.smallest_width
         sizes = [(n, 20.0) for n in w.samples] + [(n, 4.0 * n) for n in w.fixed_samples]
         steps = sum(100 + 60 * (extra / 20) for _, extra in sizes) * 12
-        return Cost(3 + len(w.seeds) * steps * 1.5e-4, 450, 0.1)
+        return Cost(3 + len(w.seeds) * steps * 2.5e-5, 450, 0.1)
     if part == "output_law":
         o = settings.output_law
         return Cost(3 + len(o.seeds) * 3 * o.steps * sum(o.widths) * 2 * o.samples**2 / 25e9, 500, 0.2)
