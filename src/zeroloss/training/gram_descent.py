@@ -10,6 +10,9 @@ depends on d any more. It is the same iteration in exact arithmetic. The state k
 T = diag(a) Z(0) / s, so that a_r z_r = s (T - D)_r: small movements are not lost beside large initial values.
 Rows are sorted by the sign of a, which only renames the hidden units.
 
+The paper has a_r = +-1. For any a_r that is not 0 the same holds with T = Z(0) / (s a_r): then a_r z_r = s a_r^2 (T - D)_r,
+so the squares of a weight the units in the outputs and in H(k) (document 003, section 3), and distances get a factor |a_r|.
+
 Distances cost no product either: with C = sum_k P_k diag(r_k), w_r(k) - w_r(0) = -s a_r C_r X has squared length
 s^2 <C_r, D_r>, and <C + G, D + G K> = <C, D> + <G, D + (D + G K)> updates it from the step's own buffers.
 """
@@ -22,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from zeroloss.errors import UserError
 from zeroloss.kernels.relu_gram import coactivation_counts, extreme_eigenvalues
 
 # A block of rows passes through about ten elementwise operations, which are several times faster while it fits the
@@ -63,7 +67,7 @@ class _Block:
     squared_distance: torch.Tensor
     buffer: torch.Tensor
     flags: torch.Tensor
-    ones: torch.Tensor
+    squared_weights: torch.Tensor
 
 
 class GramDescent:
@@ -72,10 +76,13 @@ class GramDescent:
     Args:
         gram: K = X X^T, shape (n, n); its dtype and device are those of the computation.
         preactivations: Z(0) = W(0) X^T, shape (m, n).
-        signs: a, entries -1 or +1, shape (m,).
+        signs: a, shape (m,): -1 or +1 in the paper, any numbers but 0 here.
         targets: y, shape (n,).
         step_size: eta of eq. 4, > 0.
         measure: track pattern changes and distances.
+
+    Raises:
+        UserError: an output weight is 0 (its hidden unit would neither act nor move: leave it out).
     """
 
     def __init__(
@@ -87,6 +94,8 @@ class GramDescent:
         step_size: float,
         measure: bool = True,
     ) -> None:
+        if bool((signs == 0).any()):
+            raise UserError("an output weight a_r is 0: its hidden unit takes no part in training, so leave it out")
         width, samples = preactivations.shape
         dtype, device = gram.dtype, gram.device
         order = torch.argsort(signs, descending=True, stable=True)
@@ -97,7 +106,10 @@ class GramDescent:
         self.flips = torch.zeros((), dtype=torch.int64, device=device)
         self.squared_distance = torch.zeros(width, dtype=dtype, device=device)
         # T, D and the active patterns of the text above, rows in the engine's order
-        self.start = (signs[order, None] * preactivations[order] / self.scale).to(device, dtype)
+        self.start = (preactivations[order] / (signs[order, None] * self.scale)).to(device, dtype)
+        # squares of a, in the dtype of the computation, as the row vector that multiplies T - D
+        self._squared_weights = signs[order].square().to(device, dtype)[None, :]
+        self._unit_weights = bool((self._squared_weights == 1).all())
         self.moved = torch.zeros_like(self.start)
         self.active = torch.empty(width, samples, dtype=torch.bool, device=device)
         self._start_active = torch.empty_like(self.active)
@@ -122,7 +134,6 @@ class GramDescent:
         largest = max(stop - begin for begin, stop, _ in bounds)
         buffer = torch.empty(largest, self.samples, dtype=self.gram.dtype, device=self.gram.device)
         flags = torch.empty(largest, self.samples, dtype=torch.bool, device=self.gram.device)
-        ones = torch.ones(1, largest, dtype=self.gram.dtype, device=self.gram.device)
         return [
             _Block(
                 sign,
@@ -133,7 +144,7 @@ class GramDescent:
                 self.squared_distance[begin:stop],
                 buffer[: stop - begin],
                 flags[: stop - begin],
-                ones[:, : stop - begin],
+                self._squared_weights[:, begin:stop],
             )
             for begin, stop, sign in bounds
         ]
@@ -159,17 +170,25 @@ class GramDescent:
         """Active patterns of one block, and its part of the outputs."""
         signed = torch.sub(block.start, block.moved, out=block.buffer)
         _is_active(signed, block.positive, out=block.active)
-        # a_r relu(z_r) / s: relu of T - D where a = +1, and -relu of -(T - D), that is min(T - D, 0), where a = -1
+        # a_r relu(z_r) / s = a_r^2 times: relu of T - D where a > 0, and -relu of -(T - D) = min(T - D, 0) where a < 0
         (signed.clamp_min_ if block.positive else signed.clamp_max_)(0)
-        self._output.addmm_(block.ones, signed)
+        self._output.addmm_(block.squared_weights, signed)
 
     def _close(self) -> None:
         torch.mul(self._output[0], self.scale / self.width**0.5, out=self.residual)
         self.residual.sub_(self.targets)
 
     def hidden_gram(self) -> torch.Tensor:
-        """H(k) of eq. 6, float64, shape (n, n)."""
-        return self.gram.double() * coactivation_counts(self.active) / self.width
+        """H(k) of eq. 6, each unit weighted with a_r^2 (1 in the paper), float64, shape (n, n)."""
+        if self._unit_weights:
+            return self.gram.double() * coactivation_counts(self.active) / self.width
+        weighted = self.active.double() * self._squared_weights.double().T
+        return self.gram.double() * (weighted.T @ self.active.double()) / self.width
+
+    def distances(self) -> torch.Tensor:
+        """|w_r(k) - w_r(0)|_2 of every hidden unit, in the engine's order of rows, shape (m,)."""
+        # rounding can leave a tiny negative square where nothing has moved yet
+        return self.scale * (self._squared_weights[0] * self.squared_distance.clamp(min=0.0)).sqrt()
 
 
 # The four operations in which numpy beats torch 2.13 on a CPU: comparisons to bool by 6x, counting by 5x, row products
@@ -232,8 +251,7 @@ def descend(
         record[k, 0] = mse
         if engine.measure:
             record[k, 1] = int(engine.flips) / (engine.width * engine.samples)
-            # rounding can leave a tiny negative square where nothing has moved yet
-            record[k, 2] = engine.scale * max(float(engine.squared_distance.max()), 0.0) ** 0.5
+            record[k, 2] = float(engine.distances().max())
         if not np.isfinite(mse) or mse > DIVERGED * record[0, 0]:
             diverged_at = k
             record = record[: k + 1]
