@@ -247,7 +247,10 @@ def claims(settings: Settings) -> list[Claim]:
         Claim("closest-pair-d3", sphere, f"{falls}d = 3.", sphere_judges.judge_dimension_3),
         Claim("closest-pair-d5", sphere, f"{falls}d = 5.", sphere_judges.judge_dimension_5),
         Claim(
-            "high-dimension", sphere, "For d much larger than n, 1/2 − E(λ₀) falls like d^(−1/2).", judge_high_dimension
+            "high-dimension",
+            sphere,
+            "For d much larger than n, 1/2 − E(λ₀) falls like d^(−1/2).",
+            sphere_judges.judge_high_dimension,
         ),
         Claim(
             "bulk-edge",

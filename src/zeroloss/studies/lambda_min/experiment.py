@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.randomness import numpy_generator, torch_generator
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import PositiveCount, StepSize, Widths
+from zeroloss.studies.settings import PositiveCount, Widths
 from zeroloss.theory import lambda_min as theory
 
 if TYPE_CHECKING:
@@ -219,8 +219,6 @@ def _pair_bound(angle: float, largest: float) -> float:
 
 
 def _run_orthant(parameters: Mapping[str, Any], device: str, progress: Progress) -> list[dict[str, Any]]:
-    import torch
-
     from zeroloss.kernels.matched_gram import sampled_split_grams, split_gram
     from zeroloss.kernels.relu_gram import extreme_eigenvalues, infinite_width_gram
 

@@ -59,9 +59,8 @@ def draw_sphere(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             middle.plot(n / d, [theory.bulk_edge(int(k), d) for k in n], color=cue.colour, linestyle=_BULK, linewidth=1)
     left.set(xscale="log", yscale="log", xlabel="sample size $n$", ylabel=r"$\lambda_0$", title="(a) $d$ fixed")
     middle.set(xscale="log", xlabel="$n/d$", ylabel=r"$\lambda_0$", title="(b) $n$ and $d$ together", ylim=(0, 0.52))
-    for level, name in zip(
-        theory.plateaus()[:3], (r"$\frac{1}{2}$", r"$\frac{1}{4}$", r"$\frac{1}{4}-\frac{1}{2\pi}$")
-    ):
+    names = (r"$\frac{1}{2}$", r"$\frac{1}{4}$", r"$\frac{1}{4}-\frac{1}{2\pi}$")
+    for level, name in zip(theory.plateaus(), names, strict=False):
         middle.axhline(level, color="0.35", linewidth=0.7, zorder=1)
         middle.annotate(name, (1.01, level), xycoords=("axes fraction", "data"), va="center", fontsize=10)
     _draw_high(right, sphere, settings)
@@ -146,7 +145,7 @@ def draw_matched(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
     from zeroloss.plotting.style import ordered_cues
 
-    canvas, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
+    canvas, (left, right) = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
     laws = {"uniform": "uniform on the sphere", "split": "uniform on $F_E$"}
     cues = ordered_cues([0, 1, 2])
     orthant = metrics[metrics["part"] == "orthant"]
@@ -170,7 +169,7 @@ def draw_matched(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         handles.append(Line2D([], [], color="0.3", linestyle=(0, (5, 2)), linewidth=0.9, label="published"))
     left.set_xticks(settings.orthant.dimensions)
     left.set(yscale="log", xlabel="dimension $d$", ylabel=r"$\lambda_0$", title="(a) inputs on the positive orthant")
-    left.legend(handles=handles, loc="lower right")
+    left.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.06), ncols=2)
     ratios = law_ratios(metrics)
     names = {"isotropic": "$w\\sim N(0,I)$", "covariance": r"$w\sim N(0,\mathrm{Cov}(x))$"}
     for k, law in enumerate(LAWS):
@@ -185,7 +184,7 @@ def draw_matched(metrics: pd.DataFrame, settings: Settings) -> Canvas:
                    label=names.get(law, r"$w\sim N(0,\mathrm{Cov}(x)^{-1})$"))
             for k, law in enumerate(LAWS)
         ],
-        loc="lower left",
+        loc="lower center", bbox_to_anchor=(0.5, 1.06), ncols=2,
     )  # fmt: skip
     return canvas
 
@@ -224,10 +223,11 @@ def draw_separated(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             marker="osD"[k % 3],
             label=f"$d={d}$",
         )
-    n = np.arange(2, max(apart.samples) + 1)
-    chain = [2 * np.pi * float(theory.chain_eigenvalue(1.0, int(k))) for k in n]
-    last.plot(n, chain, color="0.2", linestyle=_BULK,
+    points = list(range(2, max(apart.samples) + 1))
+    chain = [2 * np.pi * float(theory.chain_eigenvalue(1.0, k)) for k in points]
+    last.plot(points, chain, color="0.2", linestyle=_BULK,
               linewidth=1, label=r"chain: $1/(1+\cos(\pi/n))$")  # fmt: skip
+    last.set_xticks(apart.samples)
     last.set(xlabel="number of points $n$", ylabel=r"$2\pi\,\lambda_0/\delta$", ylim=(0, 1.1))
     last.set_title(rf"hardly dependent on $n$ ($\delta={smallest['separation'].iloc[0]:g}$)")
     last.legend(loc="lower left")
