@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Claim, Judgement, Verdict
-from zeroloss.studies.yu_chen1995.experiment import STATIONARY, ZERO, Settings
+from zeroloss.studies.yu_chen1995.experiment import ZERO, Settings
 from zeroloss.studies.yu_chen1995.tables import copied_table
 
 
@@ -40,22 +40,28 @@ def judge_wide_reaches_zero(metrics: pd.DataFrame, settings: Settings) -> Judgem
 
 
 def judge_narrow_gets_stuck(metrics: pd.DataFrame, settings: Settings) -> Judgement:
-    """With k < n - 1 some runs get stuck though the same network fits the same patterns: strict minimum and zero both.
+    """With k < n - 1 some runs get stuck though the same network fits the same patterns: stuck and zero starts both.
 
-    Reproduced where for one width and problem some starts end at zero and others at a strict minimum; differs where
-    all starts of all narrow widths reach zero; undecided otherwise (all stuck: too few parameters, not bad minima).
+    Stuck: at a strict minimum, or flat (units saturated on the way to infinity) with a loss above 1e-3 of |y|^2 / 2.
+    Reproduced where for one width and problem some starts end at zero and others are stuck; differs where all starts
+    of all narrow widths reach zero; undecided otherwise (all stuck: too few parameters, not bad minima).
     """
     starts = metrics[(metrics["part"] == "starts") & (metrics["units"] < settings.starts.samples - 1)]
     if starts.empty:
         return Judgement("some", "not run", "", "", "undecided", "no width below n - 1 at this scale")
-    by = starts.groupby(["units", "problem"])["kind"]
-    both = by.agg(lambda kinds: (kinds == "zero").any() and (kinds == "strict minimum").any())
+    halted = starts["kind"].isin(["strict minimum", "flat"]) & (starts["relative_loss"] > 1e-3)
+    flags = (
+        starts.assign(halted=halted, zero=starts["kind"] == "zero")
+        .groupby(["units", "problem"])[["halted", "zero"]]
+        .any()
+    )
+    both = flags["halted"] & flags["zero"]
     stuck = starts.groupby("units")["kind"].agg(lambda kinds: float((kinds != "zero").mean()))
     verdict: Verdict = "reproduced" if both.any() else "differs" if (starts["kind"] == "zero").all() else "undecided"
     widths = sorted({int(index[0]) for index in both[both].index})
     return Judgement(
         expected="some starts",
-        measured=f"{int(both.sum())} of {len(both)} pairs (k, problem) have starts at zero and at strict minima "
+        measured=f"{int(both.sum())} of {len(both)} pairs (k, problem) have starts at zero and stuck ones "
         f"(k = {', '.join(map(str, widths)) or 'none'})",
         spread=f"{starts['problem'].nunique()} problems, {settings.starts.starts} starts each",
         tolerance="none: one such pair shows it",
@@ -77,7 +83,7 @@ def judge_every_minimum_global(metrics: pd.DataFrame, settings: Settings) -> Jud
         return Judgement("no local minimum above 0", "no candidate", "", "", "undecided", "no minimum could be copied")
     table = copied_table(metrics, settings)
     holds = (
-        (table["gradient"] < STATIONARY)
+        (table["gradient"] < 1e-8)
         & (table["least curvature"] > -1e-8)
         & (table["least curvature of the copied unit"] > 0)
         & (table["least loss nearby, minus loss"] > -1e-12)
@@ -94,8 +100,8 @@ def judge_every_minimum_global(metrics: pd.DataFrame, settings: Settings) -> Jud
         f"{first['largest loss after descent, minus loss']:.1e}, none falls below it",
         tolerance="gradient 1e-8, curvature -1e-8, loss nearby -1e-12, return 1e-6",
         verdict="differs" if holds.any() else "reproduced",
-        note="a narrow network's minimum with one unit copied; random starts do not end there. The quoted theorem holds "
-        "only with a further condition: compare Sprinkhuizen-Kuyper and Boers 1999, Ding, Li and Sun 2019 (1911.01413)"
+        note="a narrow network's minimum with its unit copied, no thresholds; random starts do not end there. The theorem needs "
+        "a further condition: compare Sprinkhuizen-Kuyper and Boers 1999, Ding, Li and Sun 2019 (1911.01413)"
         if holds.any()
         else "",
     )

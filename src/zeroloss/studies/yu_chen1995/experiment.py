@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 # A loss below this share of |y|^2 / 2 counts as zero: residuals to 8 digits, half of what float64 holds.
 ZERO = 1e-16
-# Stationary: gradient below this; far below any scale of the problem (y is of order 1), far above rounding (1e-14).
-STATIONARY = 1e-8
-# Curvatures within this of zero cannot be told from zero where the gradient is up to STATIONARY.
-FLAT = 1e-6
+# Stuck: gradient below this, where the labels are of order 1. A strict minimum comes out far below it (1e-8 and less);
+# units that saturate move to infinity ever more slowly, and their gradient falls no faster than one over the steps.
+STATIONARY = 1e-4
+# Curvatures within this of zero cannot be told from zero at such a gradient.
+FLAT = 1e-5
 
 Units = Annotated[int, Field(ge=2, strict=True)]
 
@@ -42,6 +43,7 @@ class StartSettings(StudySettings):
     relative_step: StepSize = Field(description="c in the step size c / (n k) of gradient descent")
     descent_steps: PositiveCount = Field(description="gradient descent steps")
     newton_steps: PositiveCount = Field(description="most Levenberg-Marquardt steps after gradient descent")
+    label_noise: StepSize = Field(description="noise of the smooth labels whose narrow minima are copied")
     copied: PositiveCount = Field(description="copied minima to examine, those with the most curvature")
     nearby: PositiveCount = Field(description="starts near each copied minimum")
     radius: StepSize = Field(description="their distance from it")
@@ -97,27 +99,36 @@ def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: s
     starts = parameters["part"] == "starts"
     total = len(parameters["units"]) + 1 if starts else len(parameters["depths"])
     with Progress(total, f"yu_chen1995 {parameters['part']}", quiet) as progress:
-        rows = _run_starts(parameters, progress) if starts else _run_saddle(parameters, progress)
-    return pd.DataFrame(rows)
+        return _run_starts(parameters, progress) if starts else pd.DataFrame(_run_saddle(parameters, progress))
 
 
-def problem(parameters: Mapping[str, Any], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs N(0, I) with their constant coordinate, (n, d + 1), and labels N(0, 1), (n,)."""
+def problem(parameters: Mapping[str, Any], seed: int, smooth: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs N(0, I) with their constant coordinate, (n, d + 1), and labels, (n,).
+
+    Labels are N(0, 1) or, smooth, tanh of the first coordinate plus a little of that noise: on random labels a narrow
+    network's units saturate, and its minima lie at infinity. The smooth problem has no constant coordinate, as in the
+    document's sigma(W_1 X): with one, the curvature that a copied minimum needs was indefinite wherever we looked.
+    """
     generator = numpy_generator(seed, "patterns")
     x = generator.standard_normal((parameters["samples"], parameters["dimension"]))
-    return np.hstack([x, np.ones((len(x), 1))]), numpy_generator(seed, "labels").standard_normal(len(x))
+    labels = numpy_generator(seed, "labels").standard_normal(len(x))
+    if smooth:
+        return x, np.tanh(x[:, 0]) + parameters["label_noise"] * labels
+    return np.hstack([x, np.ones((len(x), 1))]), labels
 
 
-def _starts(parameters: Mapping[str, Any], units: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _starts(
+    parameters: Mapping[str, Any], units: int, smooth: bool = False
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Starts (batch, p), inputs (batch, n, d + 1) and labels (batch, n), problem by problem."""
     import torch
 
     theta, inputs, labels = [], [], []
-    columns, hidden = parameters["dimension"] + 1, units - 1
+    hidden = units - 1
     for seed in parameters["problems"]:
-        x, y = problem(parameters, seed)
+        x, y = problem(parameters, seed, smooth)
         generator = numpy_generator(seed, "start", units)
-        first = parameters["initial_scale"] * generator.standard_normal((parameters["starts"], hidden * columns))
+        first = parameters["initial_scale"] * generator.standard_normal((parameters["starts"], hidden * x.shape[1]))
         outputs = generator.standard_normal((parameters["starts"], hidden)) / hidden**0.5
         theta.append(np.hstack([first, outputs, np.zeros((parameters["starts"], 1))]))
         inputs.append(np.broadcast_to(x, (parameters["starts"], *x.shape)))
@@ -140,6 +151,44 @@ def kind_of(relative_loss: float, gradient: float, curvature: float) -> str:
     return "strict minimum" if curvature > FLAT else "flat" if curvature >= -FLAT else "saddle"
 
 
+def _ends(parameters: Mapping[str, Any], units: int, smooth: bool) -> tuple[pd.DataFrame, torch.Tensor]:
+    """Where all starts of one width end, one row each, and their parameters (batch, p)."""
+    import torch
+
+    from zeroloss.networks.sigmoid_layer import residuals_and_jacobian
+    from zeroloss.training.least_squares import gradient_descent, levenberg_marquardt
+
+    initial, inputs, labels = _starts(parameters, units, smooth)
+
+    def model(at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return residuals_and_jacobian(at, inputs, labels)
+
+    whole = 0.5 * (labels**2).sum(dim=1)
+    step = parameters["relative_step"] / (parameters["samples"] * units)
+    theta = gradient_descent(initial, model, step, parameters["descent_steps"])
+    finite = torch.isfinite(theta).all(dim=1)
+    after_descent = 0.5 * (model(theta)[0] ** 2).sum(dim=1) / whole
+    # what overflowed is reported as diverged; it goes on from its start only to keep the batch in one piece
+    theta = levenberg_marquardt(torch.where(finite[:, None], theta, initial), model, parameters["newton_steps"])
+    found, jacobian = model(theta)
+    relative = torch.where(finite, 0.5 * (found**2).sum(dim=1) / whole, torch.full_like(whole, float("nan")))
+    curvature = torch.full_like(relative, float("nan"))
+    left = (relative > ZERO).nonzero()[:, 0]
+    if len(left):
+        curvature[left] = torch.linalg.eigvalsh(_hessians(theta[left], inputs[left], labels[left]))[:, 0]
+    table = pd.DataFrame(
+        {
+            "part": "starts", "units": units, "problem": np.repeat(parameters["problems"], parameters["starts"]),
+            "start": np.tile(np.arange(parameters["starts"]), len(parameters["problems"])),
+            "after_descent": after_descent.numpy(), "relative_loss": relative.numpy(),
+            "gradient": (found[:, None] @ jacobian)[:, 0].norm(dim=1).numpy(), "curvature": curvature.numpy(),
+            "largest_weight": theta.abs().amax(dim=1).numpy(),
+        }
+    )  # fmt: skip
+    ends = zip(table["relative_loss"], table["gradient"], table["curvature"], strict=True)
+    return table.assign(kind=[kind_of(*end) for end in ends]), theta
+
+
 def _hessians(theta: torch.Tensor, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     import torch
 
@@ -151,77 +200,42 @@ def _hessians(theta: torch.Tensor, inputs: torch.Tensor, labels: torch.Tensor) -
     return torch.func.vmap(torch.func.hessian(loss))(theta, inputs, labels)
 
 
-def _run_starts(parameters: Mapping[str, Any], progress: Any) -> list[dict[str, Any]]:
-    import torch
-
-    from zeroloss.networks.sigmoid_layer import residuals_and_jacobian
-    from zeroloss.training.least_squares import gradient_descent, levenberg_marquardt
-
-    rows: list[dict[str, Any]] = []
-    minima: list[tuple[int, int, torch.Tensor]] = []
+def _run_starts(parameters: Mapping[str, Any], progress: Any) -> pd.DataFrame:
+    tables = []
     for units in parameters["units"]:
-        theta, inputs, labels = _starts(parameters, units)
-
-        def model(at: torch.Tensor, x: torch.Tensor = inputs, y: torch.Tensor = labels) -> Any:
-            return residuals_and_jacobian(at, x, y)
-
-        whole = 0.5 * (labels**2).sum(dim=1)
-        step = parameters["relative_step"] / (parameters["samples"] * units)
-        initial = theta
-        theta = gradient_descent(theta, model, step, parameters["descent_steps"])
-        finite = torch.isfinite(theta).all(dim=1)
-        after_descent = 0.5 * (model(theta)[0] ** 2).sum(dim=1) / whole
-        # what overflowed is reported as diverged; it goes on from its start only to keep the batch in one piece
-        theta = levenberg_marquardt(torch.where(finite[:, None], theta, initial), model, parameters["newton_steps"])
-        found, jacobian = model(theta)
-        gradient = (found[:, None] @ jacobian)[:, 0].norm(dim=1)
-        relative = torch.where(finite, 0.5 * (found**2).sum(dim=1) / whole, torch.full_like(whole, float("nan")))
-        curvature = torch.full_like(relative, float("nan"))
-        left = (relative > ZERO).nonzero()[:, 0]
-        if len(left):
-            curvature[left] = torch.linalg.eigvalsh(_hessians(theta[left], inputs[left], labels[left]))[:, 0]
-        for index in range(len(theta)):
-            seed = parameters["problems"][index // parameters["starts"]]
-            values = float(relative[index]), float(gradient[index]), float(curvature[index])
-            kind = kind_of(*values)
-            if kind == "strict minimum" and units < parameters["samples"]:
-                minima.append((seed, units, theta[index]))
-            rows.append(
-                {
-                    "part": "starts", "problem": seed, "units": units, "start": index % parameters["starts"],
-                    "after_descent": float(after_descent[index]), "relative_loss": values[0], "gradient": values[1],
-                    "curvature": values[2], "kind": kind, "largest_weight": float(theta[index].abs().max()),
-                }
-            )  # fmt: skip
-        zeros = sum(row["kind"] == "zero" for row in rows if row["units"] == units)
-        progress.advance(state=f"k={units}, {zeros} of {len(theta)} at zero")
+        table, _ = _ends(parameters, units, smooth=False)
+        tables.append(table)
+        progress.advance(state=f"k={units}, {(table['kind'] == 'zero').sum()} of {len(table)} at zero")
+    # one sigmoid and the constant: the narrowest network has the most strict minima
+    narrowest, theta = _ends(parameters, 2, smooth=True)
+    strict = narrowest[narrowest["kind"] == "strict minimum"]
+    minima = [(int(seed), theta[int(index)]) for index, seed in strict["problem"].items()]
     copies = _copied_minima(parameters, minima)
     progress.advance(state=f"{len(copies)} starts near copied minima")
-    return rows + copies
+    return pd.concat([*tables, pd.DataFrame(copies)], ignore_index=True)
 
 
 def _copied_minima(parameters: Mapping[str, Any], minima: list[Any]) -> list[dict[str, Any]]:
-    """Widen strict minima of narrow networks to n units by copies of one unit; look at what is around them."""
+    """Widen strict minima of networks with one sigmoid to n units by copies of it; look at what is around them."""
     import torch
 
     from zeroloss.networks.sigmoid_layer import curvature_of_unit, residuals_and_jacobian, with_copies
     from zeroloss.training.least_squares import gradient_descent
 
     n, found, seen = parameters["samples"], [], set()
-    for seed, units, theta in minima:
-        x, y = (torch.from_numpy(one) for one in problem(parameters, seed))
+    units = 2
+    for seed, theta in minima:
+        x, y = (torch.from_numpy(one) for one in problem(parameters, seed, smooth=True))
         least = torch.linalg.eigvalsh(curvature_of_unit(theta, x, y))[:, 0]
         unit = int(least.argmax())
         loss = float(0.5 * (residuals_and_jacobian(theta[None], x[None], y[None])[0] ** 2).sum() / (0.5 * (y**2).sum()))
-        name = (seed, units, round(loss, 9))  # many starts end at the same minimum
+        name = (seed, round(loss, 9))  # many starts end at the same minimum
         if float(least[unit]) > FLAT and name not in seen:
             seen.add(name)
-            found.append((float(least[unit]), seed, units, with_copies(theta, x.shape[1], unit, n - units + 1), loss))
+            found.append((float(least[unit]), seed, with_copies(theta, x.shape[1], unit, n - units + 1)))
     rows = []
-    for example, (least, seed, units, wide, loss) in enumerate(
-        sorted(found, key=lambda one: -one[0])[: parameters["copied"]]
-    ):
-        x, y = (torch.from_numpy(one) for one in problem(parameters, seed))
+    for example, (least, seed, wide) in enumerate(sorted(found, key=lambda one: -one[0])[: parameters["copied"]]):
+        x, y = (torch.from_numpy(one) for one in problem(parameters, seed, smooth=True))
         whole = 0.5 * (y**2).sum()
         residual, jacobian = residuals_and_jacobian(wide[None], x[None], y[None])
         curvature = torch.linalg.eigvalsh(_hessians(wide[None], x[None], y[None]))[0, 0]

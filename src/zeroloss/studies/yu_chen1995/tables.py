@@ -95,14 +95,16 @@ def tables(settings: Settings) -> list[Table]:
             title="Where random starts end, by width",
             caption=f"{sizes}. k counts the constant unit. {starts.descent_steps} steps of gradient descent, then at most "
             f"{starts.newton_steps} of Levenberg-Marquardt, float64. Losses are shares of |y|^2 / 2; zero: below {ZERO:g}; "
-            f"stationary: gradient below {STATIONARY:g}.",
+            f"the others have a gradient below {STATIONARY:g} or are unfinished; flat: no curvature to rounding, such as units "
+            "saturated on the way to infinity.",
             make=width_table,
         ),
         Table(
             name="yu_chen1995_copied",
             items=("001-TH7",),
             title="Local minima with positive loss at the theorem's width",
-            caption=f"Strict minima of narrow networks with one unit copied until k = n = {starts.samples}, and "
+            caption=f"Strict minima of networks with one sigmoid, copied until k = n = {starts.samples}; labels tanh(x_1) + "
+            f"{starts.label_noise:g} N(0, 1), no thresholds (sigma(W_1 X) as the document writes it), because on random labels and with thresholds no minimum could be copied; and "
             f"{starts.nearby} starts of gradient descent ({starts.descent_steps} steps) at distance {starts.radius:g} from "
             "each. Losses are shares of |y|^2 / 2.",
             make=copied_table,
