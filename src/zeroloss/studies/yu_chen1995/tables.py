@@ -104,7 +104,8 @@ def tables(settings: Settings) -> list[Table]:
             items=("001-TH7",),
             title="Local minima with positive loss at the theorem's width",
             caption=f"Strict minima of networks with one sigmoid, copied until k = n = {starts.samples}; labels tanh(x_1) + "
-            f"{starts.label_noise:g} N(0, 1), no thresholds (sigma(W_1 X) as the document writes it), because on random labels and with thresholds no minimum could be copied; and "
+            f"{starts.label_noise:g} N(0, 1), no thresholds "
+            "(sigma(W_1 X) as the document writes it): on random labels and with thresholds none could be copied; and "
             f"{starts.nearby} starts of gradient descent ({starts.descent_steps} steps) at distance {starts.radius:g} from "
             "each. Losses are shares of |y|^2 / 2.",
             make=copied_table,
