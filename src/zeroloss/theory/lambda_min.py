@@ -116,7 +116,7 @@ def chain_eigenvalue(separation: np.ndarray | float, samples: int) -> np.ndarray
     """lambda_0 of n points on a circle, each delta from the next, as delta -> 0: delta / (2 pi (1 + cos(pi / n))).
 
     Near t = 1, g falls by angle / (2 pi), so on vectors of sum 0 H is the distance matrix of a path times
-    -delta / (2 pi), whose eigenvalue nearest to 0 is -1 / (1 + cos(pi / n)) (closed form found numerically and tested).
+    -delta / (2 pi), whose least eigenvalue there is 1 / (1 + cos(pi / n)) (closed form found numerically and tested).
     From a pair (n = 2) to a long chain it falls from delta / (2 pi) to delta / (4 pi), and no further.
     """
     return np.asarray(separation, dtype=float) / (2 * math.pi * (1 + math.cos(math.pi / samples)))
