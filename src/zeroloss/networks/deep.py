@@ -12,6 +12,7 @@ random numbers run as one tensor whose first axis are the seeds.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -53,6 +54,7 @@ def gauss_hermite(nodes: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(points), torch.from_numpy(weights / weights.sum())
 
 
+@functools.cache
 def c_sigma(activation: str, nodes: int = 100) -> float:
     """1 / E sigma(z)^2 by Gauss-Hermite quadrature: makes E |x^(h)|^2 = 1 for every layer of a fully connected net."""
     points, weights = gauss_hermite(nodes)
