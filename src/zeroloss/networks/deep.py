@@ -61,6 +61,17 @@ def c_sigma(activation: str, nodes: int = 100) -> float:
     return 1.0 / float(weights @ ACTIVATIONS[activation].value(points) ** 2)
 
 
+@functools.cache
+def contraction_rate(activation: str, nodes: int = 100) -> float:
+    """chi = c_sigma E sigma'(z)^2: by this factor a layer of a fully connected net shrinks small differences of inputs.
+
+    The slope at correlation 1 of the map from K^(h-1)_ij to K^(h)_ij. Where chi < 1 (softplus: 0.32) all correlations
+    tend to 1 and lambda_min(K^(H)) falls like chi^H.
+    """
+    points, weights = gauss_hermite(nodes)
+    return c_sigma(activation) * float(weights @ ACTIVATIONS[activation].slope(points) ** 2)
+
+
 @dataclass(frozen=True)
 class Network:
     """An architecture; the weights are kept apart.

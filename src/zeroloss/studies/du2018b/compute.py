@@ -33,6 +33,10 @@ def _network(parameters: Mapping[str, Any], architecture: str, depth: int, width
     return Network(kind, depth, width, parameters["activation"], parameters["c_res"], patch, outputs)
 
 
+def _nodes(parameters: Mapping[str, Any], architecture: str) -> int:
+    return parameters["conv_nodes" if architecture == "conv_resnet" else "nodes"]
+
+
 def encoded(data: Dataset) -> np.ndarray:
     """Targets, shape (n, outputs): as they are; -1 and +1 for two classes; one-hot for more."""
     classes = data.info["recipe"].get("classes")
@@ -78,16 +82,17 @@ def _limits(
     parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool
 ) -> pd.DataFrame:
     from zeroloss.kernels.deep_gram import limits_over_depth
+    from zeroloss.networks.deep import contraction_rate
     from zeroloss.progress import Progress
 
-    rows = []
+    rows, contraction = [], contraction_rate(parameters["activation"])
     depths_of = parameters["depths"]
     with Progress(sum(map(len, depths_of.values())) * len(datasets), "du2018b limits", quiet) as progress:
         for data in datasets:
             for architecture, depths in depths_of.items():
                 x, _ = _problem(parameters, data, architecture, device)
                 network = _network(parameters, architecture, max(depths), 1)
-                for depth, limits in limits_over_depth(network, depths, x, parameters["nodes"]):
+                for depth, limits in limits_over_depth(network, depths, x, _nodes(parameters, architecture)):
                     least, largest = _extremes(limits.last)
                     total_least, total_largest = _extremes(limits.total)
                     rows.append(
@@ -104,20 +109,30 @@ def _limits(
                             "lambda_max_total": total_largest,
                             # below this an eigenvalue is made of rounding errors
                             "floor": 10 * len(x) * np.finfo(float).eps * largest,
-                            "norm_limit": float(limits.norms[-1]),
+                            "contraction": contraction,
                         }
                     )
                     progress.advance(state=f"{architecture}, H={depth}")
     return pd.DataFrame(rows)
 
 
-def _curve_rows(head: dict[str, Any], path: DeepPath, seeds: Sequence[int], rate: float) -> pd.DataFrame:
-    """Rows of part "curve"; ``worst_slack``: the largest ln of loss over bound at any step, per seed."""
+def _curve_rows(head: dict[str, Any], path: DeepPath, seeds: Sequence[int]) -> pd.DataFrame:
+    """Rows of part "curve", and how far any step was above the bounds (``worst_...``: ln of loss over bound, per seed).
+
+    Bounds: (1 - eta lambda_min(K^(H)) / 2)^k of the theorems, (1 - eta lambda_0)^k of document 002, where lambda_0 is that
+    of the sum of all layers.
+    """
+    eta = head["step_size"]
+    rates = {"worst_slack": eta * head["lambda_min"] / 2, "worst_slack_slides": eta * head["lambda_min_limit_total"]}
     steps = np.arange(path.losses.shape[1])
     kept = np.unique(np.concatenate([[0], np.geomspace(1, steps[-1], CURVE_POINTS).round().astype(int)]))
     parts = []
     for seed, losses, diverged_at in zip(seeds, path.losses, path.diverged_at, strict=True):
-        slack = np.log(losses / losses[0]) - steps * np.log1p(-rate)
+        log_ratio = np.log(losses / losses[0])
+        worst = {
+            name: np.nan if diverged_at >= 0 else float((log_ratio - steps * np.log1p(-rate))[1:].max())
+            for name, rate in rates.items()
+        }
         here = kept[np.isfinite(losses[kept])]
         parts.append(
             pd.DataFrame(
@@ -128,7 +143,7 @@ def _curve_rows(head: dict[str, Any], path: DeepPath, seeds: Sequence[int], rate
                     "step": here,
                     "loss": losses[here],
                     "relative_loss": losses[here] / losses[0],
-                    "worst_slack": np.nan if diverged_at >= 0 else float(slack[1:].max()),
+                    **worst,
                     "diverged_at": diverged_at,
                 }
             )
@@ -181,7 +196,7 @@ def _training(
                 network = _network(parameters, architecture, depth, parameters["width"], y.shape[1])
                 key = (data.x.tobytes(), depth)
                 if key not in known:
-                    known[key] = limit_grams(network, x, parameters["nodes"])
+                    known[key] = limit_grams(network, x, _nodes(parameters, architecture))
                 limits = known[key]
                 least, _ = _extremes(limits.last)
                 total_least, total_largest = _extremes(limits.total)
@@ -201,7 +216,7 @@ def _training(
                     "lambda_min_limit_total": total_least,
                     "experiment": "training",
                 }
-                parts.append(_curve_rows(head, path, seeds, eta * least / 2))
+                parts.append(_curve_rows(head, path, seeds))
                 parts.append(_layer_rows(head, path, seeds))
                 if head["source"] == "sphere" and depth == max(parameters["depths"]):
                     features = [x.expand(len(seeds), *x.shape), *forward(network, weights, x).features]
@@ -228,7 +243,7 @@ def _widths(
         for architecture, widths in parameters["widths"].items():
             x, y = _problem(parameters, data, architecture, device)
             shape = x.shape[1:]
-            limits = limit_grams(_network(parameters, architecture, depth, 1), x, parameters["nodes"])
+            limits = limit_grams(_network(parameters, architecture, depth, 1), x, _nodes(parameters, architecture))
             eta = parameters["relative_step"] / _extremes(limits.total)[1]
             for width in widths:
                 network = _network(parameters, architecture, depth, width)
@@ -249,7 +264,7 @@ def _widths(
                 parts.append(_layer_rows(head, path, seeds))
             # where along the line from the right matrix (0) to the printed one (1) do finite networks lie?
             two = _network(parameters, architecture, 2, max(widths))
-            right = limit_grams(two, x, parameters["nodes"])
+            right = limit_grams(two, x, _nodes(parameters, architecture))
             line = right.printed - right.last
             for seed in range(parameters["printed_seeds"]):
                 weights = [w.to(device) for w in initial_weights(two, *shape, [seed])]
@@ -279,7 +294,7 @@ def _stable(
             x, y = _problem(parameters, data, architecture, device)
             for depth in parameters["depths"]:
                 network = _network(parameters, architecture, depth, parameters["width"])
-                least, _ = _extremes(limit_grams(network, x, parameters["nodes"]).last)
+                least, _ = _extremes(limit_grams(network, x, _nodes(parameters, architecture)).last)
                 weights = [w.to(device) for w in initial_weights(network, *x.shape[1:], seeds)]
                 largest = torch.linalg.eigvalsh(finite_grams(network, weights, x).sum(1))[:, -1].cpu().numpy()
                 tried = 2 / largest[:, None] * multiples

@@ -72,6 +72,7 @@ class Settings(StudySettings):
     patch: PositiveCount = Field(description="q, pixels of a patch of the convolutional ResNet")
     pixels: PositiveCount = Field(description="p: an input of d numbers is cut into p pixels of d / p channels")
     nodes: PositiveCount = Field(description="Gauss-Hermite nodes per dimension for the limits")
+    conv_nodes: PositiveCount = Field(description="the same for the convolutional ResNet, which has p^2 times the pairs")
     seeds: Seeds = Field(description="seeds of the initial weights; for the limits, of the inputs on the sphere")
     samples: PositiveCount = Field(description="n inputs, on the sphere and of the digits")
     dimension: PositiveCount = Field(description="d of the inputs on the sphere")
@@ -140,20 +141,21 @@ def cells(settings: Settings) -> list[Cell]:
         "patch": settings.patch,
         "pixels": settings.pixels,
         "nodes": settings.nodes,
+        "conv_nodes": settings.conv_nodes,
     }
     training = {"seeds": settings.seeds, "relative_step": settings.relative_step}
     sphere = (sphere_recipe(settings, settings.seeds[0]).name,)
     inputs = [sphere_recipe(settings, seed).name for seed in settings.seeds]
     inputs += [digits_recipe(settings, task, "true").name for task in TASKS]
     depths = {architecture: settings.depths_of(architecture) for architecture in ARCHITECTURES}
-    pairs = settings.samples**2 / 2 * settings.nodes**2 * 25e-9 * len(inputs)
-    layers = max(depths["fully_connected"]) + sum(depths["resnet"]) + settings.pixels**2 * sum(depths["conv_resnet"])
+    plain = settings.nodes**2 * (max(depths["fully_connected"]) + sum(depths["resnet"]))
+    conv = (settings.conv_nodes * settings.pixels) ** 2 * sum(depths["conv_resnet"])
     found = [
         Cell(
             "limits",
             {"experiment": "limits", "depths": depths, **network},
             tuple(inputs),
-            Cost(3 + pairs * layers, 600),
+            Cost(3 + settings.samples**2 / 2 * 7e-9 * (plain + conv) * len(inputs), 600),
         )
     ]
     problems = [digits_recipe(settings, task, labels).name for task in TASKS for labels in LABELS]
