@@ -161,9 +161,7 @@ def _limits(network: Network, moments: _Moments) -> Limits:
     if depth > 1:
         below = _pixel_diagonal(moments.covariances[depth - 1]) * _pixel_diagonal(moments.slopes[depth - 2])
         printed = network.branch_scale**2 * below.sum(-1)
-    norms = torch.stack(
-        [_pixel_diagonal(gram).sum(-1).diagonal().mean() for gram in moments.features[: depth + 1]]
-    )
+    norms = torch.stack([_pixel_diagonal(gram).sum(-1).diagonal().mean() for gram in moments.features[: depth + 1]])
     return Limits(torch.stack(layers[::-1]), printed, norms)
 
 

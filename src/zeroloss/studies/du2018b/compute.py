@@ -78,9 +78,7 @@ def _extremes(gram: torch.Tensor) -> tuple[float, float]:
     return float(spectrum[0]), float(spectrum[-1])
 
 
-def _limits(
-    parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool
-) -> pd.DataFrame:
+def _limits(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool) -> pd.DataFrame:
     from zeroloss.kernels.deep_gram import limits_over_depth
     from zeroloss.networks.deep import contraction_rate
     from zeroloss.progress import Progress
@@ -177,9 +175,7 @@ def _layer_rows(head: dict[str, Any], path: DeepPath, seeds: Sequence[int]) -> p
     return pd.DataFrame(rows)
 
 
-def _training(
-    parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool
-) -> pd.DataFrame:
+def _training(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool) -> pd.DataFrame:
     from zeroloss.kernels.deep_gram import limit_grams
     from zeroloss.networks.deep import forward, initial_weights
     from zeroloss.progress import Progress
@@ -227,9 +223,7 @@ def _training(
     return pd.concat(parts, ignore_index=True)
 
 
-def _widths(
-    parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool
-) -> pd.DataFrame:
+def _widths(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool) -> pd.DataFrame:
     from zeroloss.kernels.deep_gram import finite_grams, limit_grams
     from zeroloss.networks.deep import initial_weights
     from zeroloss.progress import Progress
@@ -275,9 +269,7 @@ def _widths(
     return pd.concat(parts, ignore_index=True)
 
 
-def _stable(
-    parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool
-) -> pd.DataFrame:
+def _stable(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool) -> pd.DataFrame:
     import torch
 
     from zeroloss.kernels.deep_gram import finite_grams, limit_grams

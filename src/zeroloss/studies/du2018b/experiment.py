@@ -72,7 +72,9 @@ class Settings(StudySettings):
     patch: PositiveCount = Field(description="q, pixels of a patch of the convolutional ResNet")
     pixels: PositiveCount = Field(description="p: an input of d numbers is cut into p pixels of d / p channels")
     nodes: PositiveCount = Field(description="Gauss-Hermite nodes per dimension for the limits")
-    conv_nodes: PositiveCount = Field(description="the same for the convolutional ResNet, which has p^2 times the pairs")
+    conv_nodes: PositiveCount = Field(
+        description="the same for the convolutional ResNet, which has p^2 times the pairs"
+    )
     seeds: Seeds = Field(description="seeds of the initial weights; for the limits, of the inputs on the sphere")
     samples: PositiveCount = Field(description="n inputs, on the sphere and of the digits")
     dimension: PositiveCount = Field(description="d of the inputs on the sphere")

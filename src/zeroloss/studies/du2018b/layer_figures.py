@@ -152,9 +152,7 @@ def draw_norms(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     right.set_xticks(range(3), ["fully\nconnected", "ResNet", "conv.\nResNet"])
     right.set_yticks([0, 1], ["0: $A^{(H)}$", "1: printed\n$A^{(H-1)}$"])
     right.set_title(r"(b) $G^{(H)}(0)$ between two readings of $K^{(H)}$", fontsize=11)
-    handles = [
-        Line2D([], [], color=cue.colour, marker=cue.marker, label=NAMES[name]) for name, cue in cues.items()
-    ]
+    handles = [Line2D([], [], color=cue.colour, marker=cue.marker, label=NAMES[name]) for name, cue in cues.items()]
     handles.append(Line2D([], [], color="0.2", linestyle=":", linewidth=1.3, label="limit of infinite width"))
     canvas.legend(handles=handles, loc="outside upper center", ncols=4)
     return canvas
