@@ -126,7 +126,7 @@ def test_slides_and_paper_describe_the_same_descent():
     slides = [w.clone().requires_grad_() for w in weights]
     for k in range(6):
         risk = (forward(net, slides, x).outputs - y).square().sum() / (2 * n)
-        assert float(risk) == pytest.approx(ours[k], rel=1e-12)
+        assert risk.item() == pytest.approx(ours[k], rel=1e-12)
         gradient = torch.autograd.grad(risk, slides)
         slides = [(w - n * eta * g).detach().requires_grad_() for w, g in zip(slides, gradient, strict=True)]
 

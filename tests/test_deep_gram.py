@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from tests.test_deep import KINDS, inputs, network
 
+from tests.test_deep import KINDS, inputs, network
 from zeroloss.kernels.deep_gram import finite_grams, limit_grams, limits_over_depth, pair_expectations
 from zeroloss.networks.deep import contraction_rate, forward, gauss_hermite, initial_weights
 
@@ -43,12 +43,13 @@ def test_quadrature_agrees_with_the_arc_cosine_kernels_for_relu():
     assert torch.allclose(means, length / (2 * math.pi) ** 0.5, atol=5e-3)
 
 
-@pytest.mark.parametrize("activation", ["softplus", "tanh"])
-def test_quadrature_is_symmetric_positive_and_converged(activation):
+@pytest.mark.parametrize(("activation", "error"), [("softplus", 2e-4), ("tanh", 2e-2)])
+def test_quadrature_is_symmetric_positive_and_converged(activation, error):
+    """tanh has its poles at pi / 2, softplus at pi: so much slower does quadrature converge."""
     k = covariance()
     coarse, fine = pair_expectations(k, activation, 24), pair_expectations(k, activation, 80)
     for a, b in zip(coarse, fine, strict=True):
-        assert torch.allclose(a, b, atol=1e-3)  # tanh has poles at pi/2, nearer than softplus at pi
+        assert torch.allclose(a, b, atol=error)
     for matrix in fine[:2]:
         assert torch.equal(matrix, matrix.T) and float(torch.linalg.eigvalsh(matrix)[0]) > 0
 

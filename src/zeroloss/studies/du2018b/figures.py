@@ -44,6 +44,7 @@ def _handles(cues: Mapping[Any, Any], label: str, bound: str, seeds: bool) -> Se
 def draw_eigenvalues(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     """lambda_min(K^(H)) against H above, times H^2 below, one column per kind of input."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullLocator
 
     from zeroloss.plotting.style import ordered_cues
 
@@ -69,8 +70,10 @@ def draw_eigenvalues(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         lower.set(xscale="log", yscale="log", xlabel="depth $H$")
         ticks = [h for h in settings.limits.resnet_depths if np.log2(h) % 1 == 0]
         lower.set_xticks(ticks, [str(h) for h in ticks])
-        lower.minorticks_off()
+        lower.xaxis.set_minor_locator(NullLocator())
     axes[0, 0].set_ylabel(r"$\lambda_{\min}(K^{(H)})$")
+    low, high = axes[1, 0].get_ylim()
+    axes[1, 0].set_ylim(low / 3, high * 3)
     axes[1, 0].set_ylabel(r"$H^2\,\lambda_{\min}(K^{(H)})$, ResNets")
     handles = _handles(cues, "{}", r"slope of $(c_\sigma\mathbb{E}\,\sigma'^2)^H$", len(settings.seeds) > 1)
     canvas.legend(handles=list(handles), loc="outside upper center", ncols=5)

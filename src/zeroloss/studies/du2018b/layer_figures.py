@@ -49,9 +49,11 @@ def _layer_legend(canvas: Canvas, cues: Any, depth: int, guide: str) -> None:
 
 
 def _width_ticks(axes: Axes, widths: list[int]) -> None:
+    from matplotlib.ticker import NullLocator
+
     axes.set(xscale="log", yscale="log")
     axes.set_xticks(widths, [str(width) for width in widths])
-    axes.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("width $m$")
 
 
@@ -146,6 +148,7 @@ def draw_norms(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             half = np.nan_to_num(found.half_width)
             right.errorbar([number], [found.mean], yerr=half, color=cue.colour, marker=cue.marker, capsize=4)
     left.set(yscale="log", xlabel="layer $h$", ylabel=r"mean of $\|x^{(h)}\|_F^2$")
+    left.set_xticks(range(0, max(settings.sphere.depths) + 1, 2))
     left.set_title("(a) length of the features", fontsize=11)
     for value in (0, 1):
         right.axhline(value, color="0.2", linestyle=":", linewidth=1.3)
