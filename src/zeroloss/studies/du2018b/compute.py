@@ -236,12 +236,11 @@ def _widths(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: 
     with Progress(total, "du2018b widths", quiet) as progress:
         for architecture, widths in parameters["widths"].items():
             x, y = _problem(parameters, data, architecture, device)
-            shape = x.shape[1:]
             limits = limit_grams(_network(parameters, architecture, depth, 1), x, _nodes(parameters, architecture))
             eta = parameters["relative_step"] / _extremes(limits.total)[1]
             for width in widths:
                 network = _network(parameters, architecture, depth, width)
-                weights = [w.to(device) for w in initial_weights(network, *shape, seeds)]
+                weights = [w.to(device) for w in initial_weights(network, x.shape[1], x.shape[2], seeds)]
                 grams = finite_grams(network, weights, x)
                 errors = (grams - limits.layers).norm(dim=(2, 3)) / limits.layers.norm(dim=(1, 2))
                 head = {
@@ -261,7 +260,7 @@ def _widths(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: 
             right = limit_grams(two, x, _nodes(parameters, architecture))
             line = right.printed - right.last
             for seed in range(parameters["printed_seeds"]):
-                weights = [w.to(device) for w in initial_weights(two, *shape, [seed])]
+                weights = [w.to(device) for w in initial_weights(two, x.shape[1], x.shape[2], [seed])]
                 gram = finite_grams(two, weights, x)[0, -2]
                 place = float(((gram - right.last) * line).sum() / line.square().sum())
                 head = {"architecture": architecture, **_about(data), "depth": 2, "width": max(widths), "seed": seed}
@@ -287,7 +286,7 @@ def _stable(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: 
             for depth in parameters["depths"]:
                 network = _network(parameters, architecture, depth, parameters["width"])
                 least, _ = _extremes(limit_grams(network, x, _nodes(parameters, architecture)).last)
-                weights = [w.to(device) for w in initial_weights(network, *x.shape[1:], seeds)]
+                weights = [w.to(device) for w in initial_weights(network, x.shape[1], x.shape[2], seeds)]
                 largest = torch.linalg.eigvalsh(finite_grams(network, weights, x).sum(1))[:, -1].cpu().numpy()
                 tried = 2 / largest[:, None] * multiples
                 every = [w.repeat_interleave(len(multiples), dim=0) for w in weights]

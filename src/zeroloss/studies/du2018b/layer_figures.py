@@ -98,7 +98,7 @@ def draw_movement(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     wide = layers[(layers["experiment"] == "widths") & (layers["step"] == settings.widths.steps)]
     deep = layers[(layers["experiment"] == "training") & (layers["step"] == settings.sphere.steps)]
     canvas = plt.figure(figsize=(12, 8), layout="constrained")
-    halves = canvas.subfigures(2, 1)
+    halves: Any = canvas.subfigures(2, 1)
     top = halves[0].subplots(1, 3, sharey=True)
     for panel, architecture in zip(top, ARCHITECTURES, strict=True):
         part = wide[wide["architecture"] == architecture]

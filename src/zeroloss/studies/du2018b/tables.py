@@ -70,7 +70,9 @@ def final_losses(metrics: pd.DataFrame) -> pd.DataFrame:
     table = metrics[metrics["part"] == "curve"].sort_values("step")
     keys = ["architecture", "source", "labels", "depth", "seed"]
     last = table.groupby(keys)[["step", "relative_loss", "diverged_at"]].last().reset_index()
-    before = table[table["step"] > 0].groupby(keys)["relative_loss"].apply(lambda part: part.iloc[len(part) * 2 // 3])
+    before = (
+        table[table["step"] > 0].groupby(keys)["relative_loss"].apply(lambda part: part.iloc[2 * len(part) // 3 - 1])
+    )
     last = last.merge(before.rename("earlier_loss").reset_index(), on=keys)
     last.loc[last["diverged_at"] >= 0, "relative_loss"] = np.inf
     return last
