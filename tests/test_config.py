@@ -91,7 +91,7 @@ BAD = [
     ({"data": {"root": "/no/such/folder"}}, r"data.root is '/no/such/folder', which is not a folder"),
     ({"data": {"root": 3}}, r"data.root is 3: it must be the path of a folder, or null"),
     ({"data": None}, r"data is None: it must be a valid dictionary"),
-    ({"studies": {"du2018": {}}}, r"studies.du2018 is not a setting: did you mean du2018a\?"),
+    ({"studies": {"du2018": {}}}, r"studies.du2018 is not a setting: did you mean du2018[ab]\?"),
     (synthetic(width=[100]), r"studies.du2018a.synthetic.width is not a setting: did you mean widths\?"),
     (synthetic(widths=[100, 0]), r"synthetic.widths\[1\] is 0: it must be greater than or equal to 1"),
     (synthetic(widths=[]), r"synthetic.widths is \[\]: list must have at least 1 item"),
