@@ -174,7 +174,7 @@ def _judge_threshold(
         measured=f"{each} (over 2/lambda_max, at m = {found['width'].max()})",
         spread=f"{each.spread}; the grid of step sizes resolves ± {cell:.2g}",
         tolerance=f"± {THRESHOLD_TOLERANCE:g}",
-        verdict=within(each, predicted, THRESHOLD_TOLERANCE),
+        verdict=within(each, predicted, THRESHOLD_TOLERANCE, cell),
         note=f"mean by width: {shown}{explanation}",
     )
 

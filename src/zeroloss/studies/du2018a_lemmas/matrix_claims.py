@@ -79,12 +79,15 @@ def judge_gram_rate(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     return slope_of(wide, "gap", "|H(0) - H_inf|_2")
 
 
-def within(found: Estimate, expected: float, tolerance: float) -> Verdict:
-    """Reproduced if the mean is within the tolerance, differs if its whole interval is not, undecided between."""
+def within(found: Estimate, expected: float, tolerance: float, resolution: float = 0.0) -> Verdict:
+    """Reproduced if the mean is within the tolerance, differs if its whole interval is not, undecided between.
+
+    The interval is that over seeds, widened by what the measurement cannot resolve.
+    """
     off = abs(found.mean - expected)
     if off <= tolerance:
         return "reproduced"
-    return "differs" if found.seeds > 1 and off - found.half_width > tolerance else "undecided"
+    return "differs" if found.seeds > 1 and off - found.half_width - resolution > tolerance else "undecided"
 
 
 def slope_of(table: pd.DataFrame, value: str, name: str) -> Judgement:
