@@ -103,6 +103,7 @@ def draw_examples(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 def draw_approach(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     """Q1: steps against lambda_0, where the error is left, and what becomes of lambda_min(H(k))."""
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     from zeroloss.plotting.style import ordered_cues
 
@@ -127,6 +128,9 @@ def draw_approach(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         fontsize=9, color="0.45",
     )  # fmt: skip
     axes[0].set(xscale="log", yscale="log", xlabel=r"$\lambda_0$", ylabel="steps to the threshold")
+    axes[0].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[0].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes[0].xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_title("(a) steps as the pair approaches")
     curves = _part(metrics, "approach_curve")
     curves = curves[curves["width"] == max(cues)]
@@ -154,7 +158,7 @@ def draw_approach(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[2].axhline(0.5, **GUIDE)
     axes[2].set(
         xscale="log",
-        xlabel=r"$m\,\epsilon^4/(4\pi^2)$: widths in units of what the pair needs",
+        xlabel=r"width $m$ in units of $4\pi^2/\epsilon^4$",
         ylabel=r"$\lambda_{\min}(H(k))/\lambda_0$ at the end",
     )
     axes[2].set_ylim(bottom=0)
@@ -193,7 +197,8 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         line = np.exp(np.log(medians).mean()) * (n / np.exp(np.log(n).mean())) ** fit.value
         axis.plot(n, line, color=cue.colour, label="fit")
         axis.plot(n, medians[0] * (n / n[0]) ** 6, label="$n^6$ (the theorem's exponent)", **GUIDE)
-        axis.set_ylim(top=40 * max(values.max() for values in groups.values()))
+        least, most = (f(np.concatenate(list(groups.values()))) for f in (np.min, np.max))
+        axis.set_ylim(least / 3, 40 * most)
         axis.annotate(
             f"exponent {fit.value:.2f} [{fit.low:.2f}, {fit.high:.2f}]",
             (0.97, 0.05),
