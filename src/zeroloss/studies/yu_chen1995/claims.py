@@ -178,7 +178,7 @@ def judge_escape_power(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     tolerance = 2 * (largest - least) / np.log(largest / least)
     found = {
         depth: estimate([loglog_slope(g["inverse"], g["time"]) for _, g in group.groupby("seed")])
-        for depth, group in table.groupby("depth")
+        for depth, group in table.groupby(table["depth"].astype(int))
     }
     worst = max(abs(one.mean - (depth - 2)) for depth, one in found.items())
     return Judgement(
