@@ -45,6 +45,7 @@ def judge_narrow_gets_stuck(metrics: pd.DataFrame, settings: Settings) -> Judgem
     Stuck: at a strict minimum, or flat (units saturated on the way to infinity) with a loss above 1e-3 of |y|^2 / 2.
     Reproduced where for one width and problem some starts end at zero and others are stuck; differs where all starts
     of all narrow widths reach zero; undecided otherwise (all stuck: too few parameters, not bad minima).
+    (A first version asked for strict minima alone; a trial run showed that on random labels most minima lie at infinity.)
     """
     starts = metrics[(metrics["part"] == "starts") & (metrics["units"] < settings.starts.samples - 1)]
     if starts.empty:
@@ -177,7 +178,7 @@ def judge_escape_power(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     tolerance = 2 * (largest - least) / np.log(largest / least)
     found = {
         depth: estimate([loglog_slope(g["inverse"], g["time"]) for _, g in group.groupby("seed")])
-        for depth, group in table.groupby("depth")
+        for depth, group in table.groupby(table["depth"].astype(int))
     }
     worst = max(abs(one.mean - (depth - 2)) for depth, one in found.items())
     return Judgement(
