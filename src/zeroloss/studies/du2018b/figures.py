@@ -26,7 +26,7 @@ def _band(axes: Axes, table: pd.DataFrame, x: str, y: str, cue: Any, *, markers:
     mean = values.apply(lambda part: np.exp(np.log(part).mean()))
     every = 1 if markers else max(1, len(mean) // 7)
     axes.plot(mean.index, mean, color=cue.colour, marker=cue.marker, markevery=every, zorder=3)
-    axes.fill_between(mean.index, values.min(), values.max(), color=cue.colour, alpha=0.25, linewidth=0, zorder=2)
+    axes.fill_between(mean.index, values.min(), values.max(), color=cue.colour, alpha=0.14, linewidth=0, zorder=2)
 
 
 def _handles(cues: Mapping[Any, Any], label: str, bound: str, seeds: bool) -> Sequence[Any]:
