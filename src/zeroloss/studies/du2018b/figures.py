@@ -235,7 +235,7 @@ def figures(settings: Settings) -> list[Figure]:
             ),
             alt=(
                 "Two panels of step size against depth: the largest that trains is nearly flat for both architectures and "
-                "close to two over the largest eigenvalue; the theorem's step falls steeply for the fully connected net."
+                "a few times two over the largest eigenvalue; the theorem's step falls steeply for the fully connected net."
             ),
             draw=draw_stable,
         ),
