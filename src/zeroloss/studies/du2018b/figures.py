@@ -26,7 +26,7 @@ def _band(axes: Axes, table: pd.DataFrame, x: str, y: str, cue: Any, *, markers:
     mean = values.apply(lambda part: np.exp(np.log(part).mean()))
     every = 1 if markers else max(1, len(mean) // 7)
     axes.plot(mean.index, mean, color=cue.colour, marker=cue.marker, markevery=every, zorder=3)
-    axes.fill_between(mean.index, values.min(), values.max(), color=cue.colour, alpha=0.25, linewidth=0, zorder=2)
+    axes.fill_between(mean.index, values.min(), values.max(), color=cue.colour, alpha=0.14, linewidth=0, zorder=2)
 
 
 def _handles(cues: Mapping[Any, Any], label: str, bound: str, seeds: bool) -> Sequence[Any]:
@@ -235,7 +235,7 @@ def figures(settings: Settings) -> list[Figure]:
             ),
             alt=(
                 "Two panels of step size against depth: the largest that trains is nearly flat for both architectures and "
-                "close to two over the largest eigenvalue; the theorem's step falls steeply for the fully connected net."
+                "a few times two over the largest eigenvalue; the theorem's step falls steeply for the fully connected net."
             ),
             draw=draw_stable,
         ),
