@@ -342,7 +342,7 @@ def judge_stable(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         note=(
             f"fully connected: {ratios['fully_connected']}, the theorem's own step: {theorem['fully_connected']:.2g} (a "
             f"sufficient condition); in units of 2/lambda_max(G(0)): {table['multiple'].min():.2f} to "
-            f"{table['multiple'].max():.2f}"
+            f"{table['multiple'].max():.2f}; {int(table['at_grid_end'].sum())} of {len(table)} runs at the end of the grid"
         ),
     )
 

@@ -127,7 +127,7 @@ def _step_seconds(settings: Settings, architecture: str, width: int, depth: int)
     pixels, patch = (settings.pixels, settings.patch) if architecture == "conv_resnet" else (1, 1)
     flops = 6.0 * settings.samples * pixels * patch * width**2 * depth
     touched = 20.0 * settings.samples * pixels * width * depth
-    return flops / 25e9 + touched / 0.4e9 + 3e-5 * depth
+    return flops / 50e9 + touched / 0.8e9 + 3e-5 * depth
 
 
 def _training_cost(settings: Settings, part: TrainingSettings, architecture: str, problems: int) -> Cost:

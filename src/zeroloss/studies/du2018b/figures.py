@@ -231,7 +231,8 @@ def figures(settings: Settings) -> list[Figure]:
             caption=(
                 f"{on_sphere}, labels N(0, 1); m = {stable.width}, H = {listed(stable.depths)}; step sizes in multiples "
                 f"{listed(stable.multiples)} of 2 / lambda_max; a step size trains when, after {stable.steps} steps, the "
-                f"loss is below its start with it and all smaller ones. {net}; {seeds}."
+                f"loss is below its start with it and all smaller ones; at the largest multiple it is a "
+                f"lower bound. {net}; {seeds}."
             ),
             alt=(
                 "Two panels of step size against depth: the largest that trains is nearly flat for both architectures and "
