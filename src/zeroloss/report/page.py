@@ -218,7 +218,7 @@ def _study(study: Study, declared: _Declared, results: Path) -> dict[str, Any]:
     made = storage.read_provenance(path)
     metrics = storage.read_table(path)
     shared = [name for name in _DATA_COLUMNS if name in metrics]
-    data = metrics[shared].drop_duplicates().rename(columns=_DATA_COLUMNS) if shared else None
+    data = metrics[shared].dropna(how="all").drop_duplicates().rename(columns=_DATA_COLUMNS) if shared else None
     return {
         "name": study.name,
         "paper": study.paper,
@@ -226,7 +226,7 @@ def _study(study: Study, declared: _Declared, results: Path) -> dict[str, Any]:
         "summary": [part.strip() for part in re.split(r"\n\s*\n", study.summary) if part.strip()],
         "verdicts": _counted(claim for claim in declared.claims.values() if claim["study"] == study.name),
         "settings": setting_groups(declared.settings[study.name]),
-        "seeds": sorted(int(seed) for seed in metrics["seed"].unique()) if "seed" in metrics else [],
+        "seeds": sorted(int(seed) for seed in metrics["seed"].dropna().unique()) if "seed" in metrics else [],
         "versions": made.get("versions", []),
         "devices": made.get("devices", []),
         "cells": len(made.get("cells", {})),
