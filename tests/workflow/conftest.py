@@ -43,6 +43,14 @@ class Checkout:
             raise AssertionError(f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
         return done
 
+    def zeroloss(self, *arguments: str) -> str:
+        """The command line, with the package of this copy: what is installed may have more studies."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder / "src")}
+        command = [sys.executable, "-m", "zeroloss", *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300, env=environment)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
     def waiting(self, *arguments: str) -> dict[str, int]:
         """Rule -> number of jobs that a run would start, without targets."""
         done = self.snakemake("-n", *TRIGGERS, *arguments)

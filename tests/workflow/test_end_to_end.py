@@ -93,10 +93,7 @@ def test_every_file_that_is_promised(tiny):
 
 def test_provenance_travels_with_a_cell(tiny):
     path = tiny.folder / "results/tiny/runs/du2018a/as_printed_seed1.parquet"
-    shown = subprocess.run(
-        [sys.executable, "-m", "zeroloss", "inspect", str(path)], check=True, capture_output=True, text=True
-    )
-    found = json.loads(shown.stdout)
+    found = json.loads(tiny.zeroloss("inspect", str(path)))
     assert found["parameters"]["seed"] == 1
     assert found["parameters"]["step"] == 0.1
     assert found["device"] == "cpu"
@@ -114,16 +111,15 @@ def test_one_core_gives_the_same_bits_and_so_does_the_command_line(tiny, tmp_pat
     single = Checkout(copy_project(tmp_path / "single"), TINY)
     single.snakemake("--quiet", "rules", "--", "results/tiny/metrics/du2018a.parquet", cores=1)
     assert cells(single.folder / "results/tiny") == expected
-    command = [sys.executable, "-m", "zeroloss", "run", "du2018a", "--scale", "tiny", "--set", "device=cpu"]
-    subprocess.run([*command, "--out", str(tmp_path / "by_hand")], check=True, cwd=tiny.folder, capture_output=True)
+    by_hand = ["--set", "device=cpu", "--out", str(tmp_path / "by_hand")]
+    tiny.zeroloss("run", "du2018a", "--scale", "tiny", *by_hand)
     assert cells(tmp_path / "by_hand") == expected
 
 
 def test_results_of_the_command_line_are_taken_as_the_workflows_own(tiny, tmp_path):
     """The heavy part may be done elsewhere, without Snakemake, and dropped into results/."""
     other = Checkout(copy_project(tmp_path / "other"), TINY)
-    command = [sys.executable, "-m", "zeroloss", "run", "du2018a", "--scale", "tiny", "--only", "cells"]
-    subprocess.run([*command, "--set", "device=cpu"], check=True, cwd=other.folder, capture_output=True)
+    other.zeroloss("run", "du2018a", "--scale", "tiny", "--only", "cells", "--set", "device=cpu")
     counts = other.waiting()
     assert "cell" not in counts
     assert "dataset" not in counts
