@@ -199,13 +199,3 @@ def published_curves(settings: Settings) -> pd.DataFrame | None:
     curves = published.load("du2018a_fig1").rename(columns={"m": "width", "epoch": "step"})
     same = (synthetic.samples, synthetic.dimension) == (1000, 1000)
     return curves if same and set(synthetic.widths) == set(curves["width"]) else None
-
-
-def listed(values: Sequence[int]) -> str:
-    """``1, 2, 3``, for captions."""
-    return ", ".join(str(value) for value in values)
-
-
-def seeds_text(seeds: Sequence[int]) -> str:
-    """``seed 0`` or ``seeds 0, 1, 2``, for captions."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}"

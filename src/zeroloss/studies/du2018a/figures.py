@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Figure
-from zeroloss.studies.du2018a.experiment import LABELS, VARIANTS, Settings, listed, published_curves, seeds_text
+from zeroloss.studies.du2018a.experiment import LABELS, VARIANTS, Settings, published_curves
+from zeroloss.studies.wording import listed, seeds_text
 from zeroloss.theory import du2018a as theory
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Table
-from zeroloss.studies.du2018a.experiment import VARIANTS, Settings, published_curves, seeds_text
+from zeroloss.studies.du2018a.experiment import VARIANTS, Settings, published_curves
+from zeroloss.studies.wording import seeds_text
 from zeroloss.theory import du2018a as theory
 
 

@@ -161,13 +161,3 @@ def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: s
         "flow": parts.run_flow,
         "descent": parts.run_descent,
     }[parameters["part"]](parameters, datasets, device, quiet)
-
-
-def listed(values: Sequence[float]) -> str:
-    """``1, 2, 3``, for captions."""
-    return ", ".join(f"{value:g}" for value in values)
-
-
-def seeds_text(seeds: Sequence[int]) -> str:
-    """``seed 0`` or ``seeds 0, 1, 2``, for captions."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}"

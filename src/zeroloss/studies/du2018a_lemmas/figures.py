@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Figure
-from zeroloss.studies.du2018a_lemmas.experiment import TRAINED, Settings, listed, seeds_text
+from zeroloss.studies.du2018a_lemmas.experiment import TRAINED, Settings
 from zeroloss.studies.du2018a_lemmas.matrix_figures import draw_initial, draw_perturbed
 from zeroloss.studies.du2018a_lemmas.panels import DOTTED, draw_range, label_widths, line, name_at
 from zeroloss.studies.du2018a_lemmas.tables import part, thresholds
+from zeroloss.studies.wording import listed, seeds_text
 from zeroloss.theory import du2018a_lemmas as theory
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Table
-from zeroloss.studies.du2018a_lemmas.experiment import TRAINED, Settings, seeds_text
+from zeroloss.studies.du2018a_lemmas.experiment import TRAINED, Settings
+from zeroloss.studies.wording import seeds_text
 from zeroloss.theory import du2018a as rates
 from zeroloss.theory import du2018a_lemmas as theory
 from zeroloss.theory.binomial import fraction

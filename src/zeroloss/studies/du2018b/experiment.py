@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len
@@ -190,11 +189,3 @@ def cells(settings: Settings) -> list[Cell]:
     own = {**stable.model_dump(), "experiment": "stable", "seeds": settings.seeds}
     found.append(Cell("stable", {**own, **network}, sphere, Cost(3 + seconds, 900)))
     return found
-
-
-def listed(values: Sequence[Any]) -> str:
-    return ", ".join(str(value) for value in values)
-
-
-def seeds_text(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}"

@@ -10,7 +10,8 @@ import pandas as pd
 
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.du2018b import layer_figures
-from zeroloss.studies.du2018b.experiment import ARCHITECTURES, LABELS, NAMES, Settings, listed, seeds_text
+from zeroloss.studies.du2018b.experiment import ARCHITECTURES, LABELS, NAMES, Settings
+from zeroloss.studies.wording import listed, seeds_text
 from zeroloss.theory import du2018b as theory
 
 if TYPE_CHECKING:

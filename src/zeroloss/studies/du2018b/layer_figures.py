@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Figure
-from zeroloss.studies.du2018b.experiment import ARCHITECTURES, NAMES, Settings, listed, seeds_text
+from zeroloss.studies.du2018b.experiment import ARCHITECTURES, NAMES, Settings
+from zeroloss.studies.wording import listed, seeds_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Table
-from zeroloss.studies.du2018b.experiment import ARCHITECTURES, NAMES, Settings, listed, seeds_text
+from zeroloss.studies.du2018b.experiment import ARCHITECTURES, NAMES, Settings
+from zeroloss.studies.wording import listed, seeds_text
 from zeroloss.theory import du2018b as theory
 
 FAILURE = 0.1  # delta in the theorems' widths: a success in nine of ten draws

@@ -10,7 +10,8 @@ import pandas as pd
 from zeroloss import published
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.lambda_min.experiment import LAWS, Settings
-from zeroloss.studies.lambda_min.tables import law_ratios, listed
+from zeroloss.studies.lambda_min.tables import law_ratios
+from zeroloss.studies.wording import listed
 from zeroloss.theory import lambda_min as theory
 
 if TYPE_CHECKING:

@@ -8,12 +8,8 @@ import pandas as pd
 from zeroloss import published
 from zeroloss.studies.contract import Table
 from zeroloss.studies.lambda_min.experiment import LAWS, Settings
+from zeroloss.studies.wording import listed
 from zeroloss.theory import lambda_min as theory
-
-
-def listed(values: object) -> str:
-    """``1, 2, 3``, for captions."""
-    return ", ".join(str(value) for value in values)  # type: ignore[attr-defined]
 
 
 def sphere_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:

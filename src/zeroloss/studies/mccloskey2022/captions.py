@@ -11,7 +11,8 @@ from zeroloss.studies.mccloskey2022.figures import (
     draw_radius,
     draw_widths,
 )
-from zeroloss.studies.mccloskey2022.settings import Settings, listed, seeds_text
+from zeroloss.studies.mccloskey2022.settings import Settings
+from zeroloss.studies.wording import listed, seeds_text
 
 
 def figures(settings: Settings) -> list[Figure]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from annotated_types import Len
@@ -110,13 +109,3 @@ class Settings(StudySettings):
     output_law: OutputLawSettings = Field(description="Q3: output weights uniform on [-1, 1]")
     radius: RadiusSettings = Field(description="Q4: hidden weights on spheres")
     methods: MethodSettings = Field(description="Q9: other losses and methods")
-
-
-def listed(values: Sequence[float]) -> str:
-    """``1, 2, 3``, for captions."""
-    return ", ".join(f"{value:g}" for value in values)
-
-
-def seeds_text(seeds: Sequence[int]) -> str:
-    """``seed 0`` or ``seeds 0, 1, 2``, for captions."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}"

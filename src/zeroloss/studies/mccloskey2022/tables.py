@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Table
-from zeroloss.studies.mccloskey2022.settings import Settings, seeds_text
+from zeroloss.studies.mccloskey2022.settings import Settings
+from zeroloss.studies.wording import seeds_text
 from zeroloss.theory import mccloskey2022 as theory
 from zeroloss.theory.bootstrap import BootstrapSlope, slope_of_medians
 
