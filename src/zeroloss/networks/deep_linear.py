@@ -1,0 +1,103 @@
+"""Deep linear networks x -> scale W_L ... W_1 x and the ways they are started.
+
+Layers are lists [W_1, ..., W_L] of tensors (batch, out, in): networks of one shape that differ in their random numbers
+run as one batch. With hidden width m the shapes are (m, d_in), (m, m), ..., (d_out, m).
+
+The prefactor of Du and Hu (arXiv 1901.08572, eq. 1), 1 / sqrt(m^(L-1) d_out), overflows float64 at m = 256, L = 129. The
+same function and the same descent come from V_i = W_i / sqrt(m), the prefactor sqrt(m / d_out) and the step size
+eta / m: V_i(k + 1) = V_i(k) - (eta / m) dl/dV_i. Here everything is written in V.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from zeroloss.errors import UserError
+
+Layers = list[torch.Tensor]
+
+
+def layer_shapes(d_in: int, width: int, d_out: int, depth: int) -> list[tuple[int, int]]:
+    """Shapes (out, in) of W_1..W_L.
+
+    Raises:
+        UserError: for fewer than two layers, which is plain linear regression.
+    """
+    if depth < 2:
+        raise UserError(f"depth {depth}: a deep linear network has at least 2 layers")
+    return [(width, d_in), *[(width, width)] * (depth - 2), (d_out, width)]
+
+
+def gaussian(
+    shapes: Sequence[tuple[int, int]],
+    standard_deviations: float | Sequence[float],
+    generators: Sequence[torch.Generator],
+    dtype: torch.dtype = torch.float64,
+) -> Layers:
+    """Entries iid N(0, s_l^2), one network per generator.
+
+    Args:
+        shapes: (out, in) of every layer.
+        standard_deviations: s_l of every layer, or one for all.
+        generators: on the CPU; drawn in float64, so that dtypes share their starts up to rounding.
+        dtype: of the layers.
+    """
+    spread = [standard_deviations] * len(shapes) if isinstance(standard_deviations, float) else standard_deviations
+    drawn = [
+        [
+            s * torch.randn(shape, generator=generator, dtype=torch.float64)
+            for shape, s in zip(shapes, spread, strict=True)
+        ]
+        for generator in generators
+    ]
+    return [torch.stack(layer).to(dtype) for layer in zip(*drawn, strict=True)]
+
+
+def haar(rows: int, columns: int, generator: torch.Generator) -> torch.Tensor:
+    """A matrix of Haar measure with orthonormal columns (rows >= columns) or rows, float64.
+
+    The QR decomposition alone is not Haar: it fixes the signs of the triangle's diagonal, and with them the determinant;
+    multiplied by those signs it is.
+    """
+    tall = (max(rows, columns), min(rows, columns))
+    q, r = torch.linalg.qr(torch.randn(tall, generator=generator, dtype=torch.float64))
+    q = q * torch.sign(torch.diagonal(r))
+    return q if rows >= columns else q.mT.contiguous()
+
+
+def orthogonal(
+    shapes: Sequence[tuple[int, int]], generators: Sequence[torch.Generator], dtype: torch.dtype = torch.float64
+) -> Layers:
+    """Every layer of Haar measure, times 1: in the notation of W, W_i^T W_i = m I (Hu, Xiao, Pennington 2020)."""
+    drawn = [[haar(*shape, generator) for shape in shapes] for generator in generators]
+    return [torch.stack(layer).to(dtype) for layer in zip(*drawn, strict=True)]
+
+
+def identity(shapes: Sequence[tuple[int, int]], batch: int, dtype: torch.dtype = torch.float64) -> Layers:
+    """All layers the identity (Bartlett, Helmbold, Long 2018).
+
+    Raises:
+        UserError: where a layer is not square.
+    """
+    if any(rows != columns for rows, columns in shapes):
+        raise UserError(
+            f"identity and zero-asymmetric starts need square layers (width = d_in = d_out), got {list(shapes)}"
+        )
+    return [torch.eye(shape[0], dtype=dtype).repeat(batch, 1, 1) for shape in shapes]
+
+
+def zero_asymmetric(shapes: Sequence[tuple[int, int]], batch: int, dtype: torch.dtype = torch.float64) -> Layers:
+    """W_1 = ... = W_{L-1} = I, W_L = 0 (Wu, Wang, Ma 2019)."""
+    layers = identity(shapes, batch, dtype)
+    layers[-1] = torch.zeros_like(layers[-1])
+    return layers
+
+
+def product(layers: Sequence[torch.Tensor]) -> torch.Tensor:
+    """W_L ... W_1, shape (batch, out of the last, in of the first)."""
+    found = layers[0]
+    for layer in layers[1:]:
+        found = layer @ found
+    return found
