@@ -5,11 +5,13 @@ They are what one Snakemake job runs (``python -m zeroloss job ...``) and what `
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroloss import storage
+from zeroloss.checkpoint import Checkpoints
 from zeroloss.errors import UserError
 from zeroloss.provenance import versions
 
@@ -66,11 +68,16 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
     for path, key in zip(paths, order["datasets"].values(), strict=True):
         _check_key(path, key)
     study = _study(order["study"])
-    table = study.run(order["parameters"], [Dataset.read(path) for path in paths], device=chosen, quiet=quiet)
+    datasets = [Dataset.read(path) for path in paths]
+    checkpoints = Checkpoints(results / "checkpoints" / order["study"] / order["name"], order["key"])
+    more = {"checkpoints": checkpoints} if order["resumable"] else {}
+    with checkpoints.heeding_sigterm() if more else contextlib.nullcontext():
+        table = study.run(order["parameters"], datasets, device=chosen, quiet=quiet, **more)
     provenance = {name: order[name] for name in ("key", "study", "name", "parameters", "datasets", "code")}
     hardware = torch.cuda.get_device_name() if chosen == "cuda" else "cpu"
     provenance |= {"versions": versions(), "device": hardware, "threads": threads}
     storage.write_table(table, results / "runs" / order["study"] / f"{order['name']}.parquet", provenance)
+    checkpoints.remove()
 
 
 def resolve_device(device: str) -> str:

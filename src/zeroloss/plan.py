@@ -105,6 +105,7 @@ class Plan:
         content = {
             "study": study,
             "parameters": dict(cell.parameters),
+            "resumable": cell.resumable,
             "datasets": {dataset: self.dataset(dataset)["key"] for dataset in cell.datasets},
         }
         return _order(content, name=name, code=fingerprint(self.studies[study].run, pipeline.run_cell))

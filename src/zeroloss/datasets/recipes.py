@@ -15,27 +15,31 @@ from zeroloss.storage import read_arrays, write_arrays
 
 @dataclass(frozen=True)
 class Dataset:
-    """Inputs and targets of a regression problem.
+    """Inputs and targets.
 
     Attributes:
-        x: inputs, float64, shape (n, d).
-        y: targets, float64, shape (n,).
+        x: inputs, float64 of shape (n, d); of recipes that hand out whole images uint8, shape (n, H, W[, 3]).
+        y: targets, float64, shape (n,); of whole images their classes, int64.
         info: what a caption needs: ``title``, ``fidelity``, ``labels`` and the recipe.
+        x_test, y_test: the same for testing; with n = 0 where the recipe has no such part.
     """
 
     x: np.ndarray
     y: np.ndarray
     info: dict[str, Any] = field(default_factory=dict)
+    x_test: np.ndarray = field(default_factory=lambda: np.empty(0))
+    y_test: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def write(self, path: Path | str, provenance: dict[str, Any]) -> None:
-        """Write ``x``, ``y`` and ``info`` to one .npz, atomically."""
-        write_arrays(path, {"x": self.x, "y": self.y}, {**provenance, "info": self.info})
+        """Write the arrays and ``info`` to one .npz, atomically."""
+        arrays = {"x": self.x, "y": self.y, "x_test": self.x_test, "y_test": self.y_test}
+        write_arrays(path, arrays, {**provenance, "info": self.info})
 
     @classmethod
     def read(cls, path: Path | str) -> Dataset:
         """Read a file written by :meth:`write`; raises UserError where it is missing or damaged."""
         arrays, provenance = read_arrays(path)
-        return cls(arrays["x"], arrays["y"], provenance["info"])
+        return cls(**arrays, info=provenance["info"])
 
 
 class Recipe(BaseModel, ABC):

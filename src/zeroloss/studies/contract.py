@@ -7,9 +7,9 @@ the workflow imports every study each time it starts, and drawing never loads to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure as Canvas
 
-    from zeroloss.datasets.recipes import Dataset, Recipe
+    from zeroloss.datasets.recipes import Recipe
 
 FIGURE_FORMATS = ("pdf", "svg", "png")
 TABLE_FORMATS = ("csv", "md", "tex")
@@ -58,20 +58,22 @@ class Cell:
         parameters: everything ``run`` needs beside its data sets, as JSON values; a change reruns the cell.
         datasets: names of the recipes it reads.
         cost: what it is expected to need.
+        resumable: whether ``run`` takes ``checkpoints`` (a ``zeroloss.checkpoint.Checkpoints``) and goes on from there;
+            for cells of more than some five minutes.
     """
 
     name: str
     parameters: Mapping[str, Any]
     datasets: tuple[str, ...]
     cost: Cost
+    resumable: bool = False
 
 
-class RunCell(Protocol):
-    """``run`` of a study: a tidy table from a cell's parameters and data sets, the same bits every time."""
+RunCell = Callable[..., "pd.DataFrame"]
+"""``run(parameters, datasets, *, device, quiet)`` of a study: a tidy table, the same bits every time.
 
-    def __call__(
-        self, parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: str, quiet: bool
-    ) -> pd.DataFrame: ...
+``parameters`` and ``datasets`` are the cell's; ``device`` is ``cpu`` or ``cuda``. Resumable cells get ``checkpoints`` too.
+"""
 
 
 @dataclass(frozen=True)
