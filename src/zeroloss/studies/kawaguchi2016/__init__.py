@@ -5,18 +5,21 @@ gradient descent is watched as it leaves them.
 """
 
 from zeroloss.studies.contract import Study
-from zeroloss.studies.kawaguchi2016 import claims, experiment, settings
+from zeroloss.studies.kawaguchi2016 import captions, claims, experiment, settings, tables
+
+SUMMARY = """\
+Summary follows."""
 
 STUDY = Study(
     name="kawaguchi2016",
     paper="Kawaguchi (2016), Deep learning without poor local minima",
     arxiv="1605.07110",
-    summary="",
+    summary=SUMMARY,
     settings=settings.Settings,
     recipes=settings.recipes,
     cells=settings.cells,
     run=experiment.run,
-    figures=lambda s: [],
-    tables=lambda s: [],
+    figures=captions.figures,
+    tables=tables.tables,
     claims=claims.claims,
 )
