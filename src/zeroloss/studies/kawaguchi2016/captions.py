@@ -14,7 +14,8 @@ def figures(settings: Settings) -> list[Figure]:
         f"Linear labels with noise {s.noise:g} (synthetic), N = {s.samples}, d_x = {s.inputs}, d_y = {s.outputs}, all hidden "
         f"widths p = {s.shown_width}, {seeds_text(s.seeds)}"
     )
-    step = f"eta = {escape.relative_step:g} / largest Hessian eigenvalue of the family, {escape.directions} random directions"
+    step = f"eta = {escape.relative_step:g} / largest Hessian eigenvalue of the family"
+    tries = s.search.starts * len(s.search.scales) * len(s.search.descents)
     deep = next((depth for depth in s.depths if depth > 1), s.depths[0])
     return [
         Figure(
@@ -23,7 +24,7 @@ def figures(settings: Settings) -> list[Figure]:
             title="Critical points: loss against curvature",
             caption=(
                 f"{data}. Filled: every subset of kept eigenvectors and every rank of the middle; ranks are moved apart in the "
-                f"lower row. Open: {s.search.starts} random starts for each data set and H, least squares on the gradient, "
+                f"lower row. Open: found by least squares on the gradient, {tries} starts for each data set and H, "
                 f"{s.search.steps} steps. Scale: the larger of lambda_max(X X^T) and lambda_1(Sigma). Points at 0 in the upper "
                 "row have no negative eigenvalue: global minima (loss 0) and, from H = 2 on, degenerate saddles."
             ),
@@ -56,8 +57,10 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-TH1", "001-Q1"),
             title="Gradient descent leaving every saddle",
             caption=(
-                f"{data}. Starts at distance {escape.curve_perturbation:g} from each saddle, {step} each. Lines: median over data "
-                "sets and directions; bands: their range. S counts eigenvectors from the largest eigenvalue."
+                f"Linear labels with noise {s.noise:g} (synthetic), N = {s.samples}, d_x = {s.inputs}, d_y = {s.outputs}, all hidden "
+                f"widths p = {s.shown_width}, data set of seed {s.seeds[0]}. Starts at distance {escape.curve_perturbation:g} from each "
+                f"saddle in {escape.curve_directions} random directions, {step}. Lines: median; bands: range over directions. S "
+                "counts eigenvectors from the largest eigenvalue."
             ),
             alt=(
                 "Loss above the optimum against the step, one line per saddle: with a middle of rank p all fall to zero; with "
@@ -70,9 +73,10 @@ def figures(settings: Settings) -> list[Figure]:
             items=("001-Q1", "004-TH1"),
             title="Time to leave a saddle against its least eigenvalue",
             caption=(
-                f"{data}. {step}; left when {100 * escape.share:g} % of the loss above the optimum are gone, at most "
-                f"{escape.most_steps} steps. delta = {listed(escape.perturbations)}: distance of the start. Each point: one saddle of one "
-                f"data set. Right: delta = {listed(escape.degenerate_perturbations)}, geometric mean."
+                f"{data}, {escape.directions} random directions each; {step}; left when {100 * escape.share:g} % of the loss above the optimum are gone, at most "
+                f"{escape.most_steps} steps. delta = {listed(escape.perturbations)}: distance of the start. Each point: one saddle of "
+                f"one data set. Right: delta = {listed(escape.degenerate_perturbations)}, geometric mean over data sets and "
+                "directions, subsets with every start out."
             ),
             alt=(
                 "Time to leave against the absolute least eigenvalue on logarithmic axes, near dotted lines of slope minus one; "

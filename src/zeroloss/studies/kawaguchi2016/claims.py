@@ -287,7 +287,6 @@ def judge_values(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     )
 
 
-
 def claims(settings: Settings) -> list[Claim]:
     theorem, both = ("004-TH1",), ("004-TH1", "001-Q1")
     listed = [

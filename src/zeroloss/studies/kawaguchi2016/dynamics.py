@@ -28,7 +28,11 @@ FULL_RANK = 1e-3
 
 
 def run_search(parameters: Mapping[str, Any], progress: Any) -> pd.DataFrame:
-    """Where Levenberg-Marquardt on the squared gradient ends from random starts: one row per start."""
+    """Where Levenberg-Marquardt on the squared gradient ends: one row per start.
+
+    It goes to the nearest critical point of whatever kind; a stretch of gradient descent on the loss beforehand leads it
+    to low saddles and minima, and a small scale to the degenerate point at zero.
+    """
     tables = []
     for seed in parameters["seeds"]:
         one = data_set(parameters, seed)
@@ -52,7 +56,7 @@ def _found(parameters: Mapping[str, Any], one: theory.Problem, depth: int, seed:
     import torch
 
     from zeroloss.networks.deep_linear import excess_and_gradient, hessian, shapes
-    from zeroloss.training.least_squares import levenberg_marquardt
+    from zeroloss.training.least_squares import gradient_descent, levenberg_marquardt
 
     width = parameters["width"]
     net = shapes(len(one.x), width, depth, len(one.y))
@@ -62,8 +66,16 @@ def _found(parameters: Mapping[str, Any], one: theory.Problem, depth: int, seed:
         layers = net.split(at)
         return net.join(excess_and_gradient(layers, gram, solution)[1]), hessian(layers, gram, solution)
 
+    def downhill(at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return net.join(excess_and_gradient(net.split(at), gram, solution)[1]), torch.eye(net.count, dtype=at.dtype)
+
     normal = numpy_generator(seed, "search", depth).standard_normal((parameters["starts"], net.count))
-    theta = levenberg_marquardt(torch.from_numpy(parameters["scale"] * normal), model, parameters["steps"])
+    begins = [
+        gradient_descent(torch.from_numpy(scale * normal), downhill, parameters["descent_step"], steps)
+        for scale in parameters["scales"]
+        for steps in parameters["descents"]
+    ]
+    theta = levenberg_marquardt(torch.cat(begins), model, parameters["steps"])
     gradient, exact = model(theta)
     layers = net.split(theta)
     excess = excess_and_gradient(layers, gram, solution)[0] - one.optimum_excess(width)
@@ -156,49 +168,63 @@ def _saddles(
     return rows, torch.stack(thetas)
 
 
-def _escapes(
-    parameters: Mapping[str, Any], problems: Mapping[int, theory.Problem], depth: int
-) -> list[pd.DataFrame]:
+def _escapes(parameters: Mapping[str, Any], problems: Mapping[int, theory.Problem], depth: int) -> list[pd.DataFrame]:
     import torch
 
     from zeroloss.networks.deep_linear import shapes
-    from zeroloss.training.saddle_escape import escape_steps, loss_curves
+    from zeroloss.training.saddle_escape import escape_steps
 
     saddles, theta = _saddles(parameters, problems, depth)
-    some, width = next(iter(problems.values())), parameters["width"]
+    width = parameters["width"]
+    some = next(iter(problems.values()))
     net = shapes(len(some.x), width, depth, len(some.y))
-    rows, index, kicks = [], [], []
-    for number, saddle in enumerate(saddles):
+    rows, starts = [], []
+    for saddle, point in zip(saddles, theta, strict=True):
         sizes = parameters["perturbations" if saddle["strict"] else "degenerate_perturbations"]
-        purpose = ("escape", depth, saddle["subset"], saddle["rank"])
-        kick = _kicks(1.0, (parameters["directions"], net.count), numpy_generator(saddle["seed"], *purpose))
-        for direction in range(parameters["directions"]):
-            for perturbation in dict.fromkeys([*sizes, parameters["curve_perturbation"]]):
-                rows.append(
-                    {**saddle, "part": "escape", "direction": direction, "perturbation": perturbation,
-                     "timed": perturbation in sizes}
-                )  # fmt: skip
-                index.append(number)
-                kicks.append(perturbation * kick[direction])
+        for direction, kick in enumerate(_directions(saddle, parameters["directions"], net)):
+            for perturbation in sizes:
+                rows.append({"part": "escape", **saddle, "direction": direction, "perturbation": perturbation})
+                starts.append(point + perturbation * kick)
+    times = pd.DataFrame(rows)
+    optimum = np.array([problems[seed].optimum_excess(width) for seed in times["seed"]])
+    level = torch.from_numpy(optimum + (1 - parameters["share"]) * times["expected_excess"].to_numpy())
+    taken, diverged = escape_steps(_starts(times, torch.stack(starts), problems), net, level, parameters["most_steps"])
+    times = times.assign(steps=taken.numpy(), diverged_at=diverged.numpy())
+    return [times, _curves(parameters, problems, saddles, theta, net)]
+
+
+def _directions(saddle: Mapping[str, Any], count: int, net: Shapes) -> torch.Tensor:
+    """Random directions for one saddle, the same for every distance; the first ones do not depend on the count."""
+    purpose = ("escape", saddle["depth"], saddle["subset"], saddle["rank"])
+    return _kicks(1.0, (count, net.count), numpy_generator(saddle["seed"], *purpose))
+
+
+def _curves(
+    parameters: Mapping[str, Any],
+    problems: Mapping[int, theory.Problem],
+    saddles: Sequence[Mapping[str, Any]],
+    theta: torch.Tensor,
+    net: Shapes,
+) -> pd.DataFrame:
+    """Loss above the optimum over that of the saddle along gradient descent, for the saddles of the first data set."""
+    import torch
+
+    from zeroloss.training.saddle_escape import loss_curves
+
+    first, one = next(iter(problems.items()))
+    rows, starts = [], []
+    for saddle, point in zip(saddles, theta, strict=True):
+        if saddle["seed"] == first:
+            for direction, kick in enumerate(_directions(saddle, parameters["curve_directions"], net)):
+                rows.append({"part": "curve", **saddle, "direction": direction})
+                starts.append(point + parameters["curve_perturbation"] * kick)
     table = pd.DataFrame(rows)
-    starts = _starts(table, theta[index] + torch.stack(kicks), problems)
-    optimum = np.array([problems[seed].optimum_excess(width) for seed in table["seed"]])
-    kept = 1 - parameters["share"]
-    level = torch.from_numpy(optimum + kept * table["expected_excess"].to_numpy())
-    timed = torch.from_numpy(np.flatnonzero(table["timed"]))
-    taken, diverged = escape_steps(starts.of(timed), net, level[timed], parameters["most_steps"])
-    times = table[table["timed"]].assign(steps=taken.numpy(), diverged_at=diverged.numpy())
-    drawn = np.flatnonzero(table["perturbation"] == parameters["curve_perturbation"])
-    steps = np.unique(
-        np.concatenate([[0], np.geomspace(1, parameters["curve_steps"], parameters["curve_points"]).astype(int)])
-    )
-    losses = loss_curves(starts.of(torch.from_numpy(drawn)), net, steps.tolist()).numpy()
-    curves = []
-    for row, values in zip(drawn, losses, strict=True):
-        relative = (values - optimum[row]) / table["expected_excess"].iloc[row]
-        about = table.iloc[row][["seed", "depth", "subset", "kept", "rank", "width", "strict", "direction", "perturbation"]]
-        curves.append(pd.DataFrame({**about.to_dict(), "part": "curve", "step": steps, "relative_excess": relative}))
-    return [times, *curves]
+    spaced = np.geomspace(1, parameters["curve_steps"], parameters["curve_points"]).astype(int)
+    steps = np.unique(np.concatenate([[0], spaced]))
+    losses = loss_curves(_starts(table, torch.stack(starts), problems), net, steps.tolist()).numpy()
+    relative = (losses - one.optimum_excess(parameters["width"])) / table["expected_excess"].to_numpy()[:, None]
+    long = table.loc[table.index.repeat(len(steps))].reset_index(drop=True)
+    return long.assign(step=np.tile(steps, len(table)), relative_excess=relative.ravel())
 
 
 def _starts(table: pd.DataFrame, theta: torch.Tensor, problems: Mapping[int, theory.Problem]) -> Starts:
@@ -209,4 +235,4 @@ def _starts(table: pd.DataFrame, theta: torch.Tensor, problems: Mapping[int, the
 
     gram = torch.from_numpy(np.stack([problems[seed].gram for seed in table["seed"]]))
     solution = torch.from_numpy(np.stack([problems[seed].solution for seed in table["seed"]]))
-    return Starts(theta, gram, solution, torch.from_numpy(table["step_size"].to_numpy()))
+    return Starts(theta, gram, solution, torch.tensor(table["step_size"].tolist(), dtype=torch.float64))

@@ -103,7 +103,9 @@ def _hessian_errors(
         theta, v
     )
     unit = one.scale
-    return float((differences - product).norm(dim=1).max()) / unit, float((automatic - product).norm(dim=1).max()) / unit
+    return float((differences - product).norm(dim=1).max()) / unit, float(
+        (automatic - product).norm(dim=1).max()
+    ) / unit
 
 
 def family_rows(parameters: Mapping[str, Any], one: theory.Problem, depth: int, width: int, seed: int) -> list[Any]:

@@ -35,8 +35,12 @@ Sizes = Annotated[list[Small], Len(min_length=2), AfterValidator(_falling)]
 class SearchSettings(StudySettings):
     """Critical points found by least squares on the gradient."""
 
-    starts: PositiveCount = Field(description="random starts for each data set and depth")
-    scale: StepSize = Field(description="standard deviation of the entries of all matrices at a start")
+    starts: PositiveCount = Field(description="random starts for each data set, depth, scale and stretch of descent")
+    scales: Annotated[list[StepSize], Len(min_length=1)] = Field(description="standard deviations of a start's entries")
+    descents: Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Len(min_length=1)] = Field(
+        description="steps of gradient descent on the loss before the search"
+    )
+    descent_step: StepSize = Field(description="their step size")
     steps: PositiveCount = Field(description="most Levenberg-Marquardt steps on |gradient|^2")
     nearby: PositiveCount = Field(description="gradient descents from near each point found without negative curvature")
     radius: Small = Field(description="their distance from it")
@@ -53,6 +57,7 @@ class EscapeSettings(StudySettings):
     share: Small = Field(description="escaped: this share of the saddle's loss above the optimum is gone")
     most_steps: PositiveCount = Field(description="a start that is not out by then is recorded as such")
     curve_perturbation: Small = Field(description="delta of the loss curves")
+    curve_directions: PositiveCount = Field(description="directions of the loss curves, first data set alone")
     curve_steps: PositiveCount = Field(description="their length")
     curve_points: PositiveCount = Field(description="points of a curve, evenly spaced in the logarithm of the step")
 
@@ -95,9 +100,7 @@ def recipes(settings: Settings) -> list[Recipe]:
 
 def family_size(outputs: int, width: int, depth: int) -> int:
     """Number of points of the family for one data set."""
-    return sum(
-        len(theory.middle_ranks(len(subset), width, depth)) for subset in theory.kept_subsets(outputs, width)
-    )
+    return sum(len(theory.middle_ranks(len(subset), width, depth)) for subset in theory.kept_subsets(outputs, width))
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -106,7 +109,7 @@ def cells(settings: Settings) -> list[Cell]:
     points = len(s.seeds) * sum(family_size(s.outputs, width, depth) for width in s.widths for depth in s.depths)
     shown = len(s.seeds) * sum(family_size(s.outputs, s.shown_width, depth) for depth in s.depths)
     own = s.model_dump(include={"widths", "way_lengths", "shown_width", "slice_half", "slice_points"})
-    tries = len(s.seeds) * len(s.depths) * search.starts
+    tries = len(s.seeds) * len(s.depths) * search.starts * len(search.scales) * len(search.descents)
     walks = escape.most_steps * (1 + shown * escape.directions / 400) * len(s.depths) * 1.5e-4
     return [
         Cell("family", {"part": "family", **data, **own}, (), Cost(3 + points * 3e-3, 400)),

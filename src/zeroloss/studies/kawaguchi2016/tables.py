@@ -130,8 +130,9 @@ def tables(settings: Settings) -> list[Table]:
             name="kawaguchi2016_search",
             items=("004-TH1",),
             title="Critical points found from random starts",
-            caption=f"{data}, all hidden widths {s.shown_width}, {len(s.seeds)} data sets with {s.search.starts} starts each, "
-            f"at most {s.search.steps} Levenberg-Marquardt steps on the squared gradient. Critical: gradient below 1e-11 of the "
+            caption=f"{data}, all hidden widths {s.shown_width}, {len(s.seeds)} data sets; {s.search.starts} starts for "
+            f"each scale {listed(s.search.scales)} of the entries and stretch of {listed(s.search.descents)} steps of gradient "
+            f"descent, then at most {s.search.steps} Levenberg-Marquardt steps on the squared gradient. Critical: gradient below 1e-11 of the "
             f"scale. From near points without negative eigenvalue (distance {s.search.radius:g}) {s.search.nearby} gradient "
             "descents look for lower losses.",
             make=search_table,
