@@ -203,6 +203,6 @@ def critical_values(one: Problem, width: int) -> np.ndarray:
     return np.array(sorted(one.excess(subset, width) for subset in kept_subsets(len(one.y), width)))
 
 
-def escape_prediction(perturbation: float, step: float, least: float) -> float:
-    """Steps of linear theory, ln(1 / perturbation) / (eta |lambda_min|), up to a constant that depends on the direction."""
-    return float(np.log(1 / perturbation) / (step * abs(least)))
+def escape_prediction(perturbation: np.ndarray | float, least: np.ndarray | float) -> np.ndarray | float:
+    """Time (steps times eta) of linear theory, ln(1 / delta) / |lambda_min|, up to the direction's part in the logarithm."""
+    return np.log(1 / np.asarray(perturbation)) / np.abs(least)

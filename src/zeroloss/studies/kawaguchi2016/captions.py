@@ -10,10 +10,10 @@ from zeroloss.studies.wording import listed, seeds_text
 
 def figures(settings: Settings) -> list[Figure]:
     s, escape = settings, settings.escape
-    data = (
-        f"Linear labels with noise {s.noise:g} (synthetic), N = {s.samples}, d_x = {s.inputs}, d_y = {s.outputs}, all hidden "
-        f"widths p = {s.shown_width}, {seeds_text(s.seeds)}"
-    )
+    problem = f"Linear labels with noise {s.noise:g} (synthetic), N = {s.samples}, d_x = {s.inputs}, d_y = {s.outputs}"
+    net = f"{problem}, all hidden widths p = {s.shown_width}"
+    data = f"{net}, {seeds_text(s.seeds)}"
+    share = f"{100 * escape.share:g} %"
     step = f"eta = {escape.relative_step:g} / largest Hessian eigenvalue of the family"
     tries = s.search.starts * len(s.search.scales) * len(s.search.descents)
     deep = next((depth for depth in s.depths if depth > 1), s.depths[0])
@@ -40,10 +40,9 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-TH1", "001-Q1"),
             title="A strict and a degenerate saddle, and how the loss falls from each kind",
             caption=(
-                f"Linear labels with noise {s.noise:g} (synthetic), N = {s.samples}, d_x = {s.inputs}, d_y = {s.outputs}, "
-                f"all hidden widths {s.shown_width}. a, b: seed {s.seeds[0]}, H = {deep}, both points keep nothing (S empty); black: "
-                f"the level of the saddle; losses above the colour scale are cut. c: {seeds_text(s.seeds)}, mean and range over data sets and "
-                "ranks; dotted: powers through the shortest way."
+                f"{net}. a, b: seed {s.seeds[0]}, H = {deep}, both points keep nothing (S empty); black: where the loss crosses "
+                f"the level of the saddle; losses above the colour scale are cut. c: {seeds_text(s.seeds)}, mean and range over "
+                "data sets and ranks; dotted: powers through the shortest way."
             ),
             alt=(
                 "Left, a contour map of an ordinary saddle; middle, one of a degenerate saddle, flat around its centre, lower "
@@ -57,9 +56,8 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-TH1", "001-Q1"),
             title="Gradient descent leaving every saddle",
             caption=(
-                f"Linear labels with noise {s.noise:g} (synthetic), N = {s.samples}, d_x = {s.inputs}, d_y = {s.outputs}, all hidden "
-                f"widths p = {s.shown_width}, data set of seed {s.seeds[0]}. Starts at distance {escape.curve_perturbation:g} from each "
-                f"saddle in {escape.curve_directions} random directions, {step}. Lines: median; bands: range over directions. S "
+                f"{net}, data set of seed {s.seeds[0]}. Starts at distance {escape.curve_perturbation:g} from each saddle in "
+                f"{escape.curve_directions} random directions, {step}. Lines: median; bands: range over directions. S "
                 "counts eigenvectors from the largest eigenvalue."
             ),
             alt=(
@@ -73,10 +71,11 @@ def figures(settings: Settings) -> list[Figure]:
             items=("001-Q1", "004-TH1"),
             title="Time to leave a saddle against its least eigenvalue",
             caption=(
-                f"{data}, {escape.directions} random directions each; {step}; left when {100 * escape.share:g} % of the loss above the optimum are gone, at most "
-                f"{escape.most_steps} steps. delta = {listed(escape.perturbations)}: distance of the start. Each point: one saddle of "
-                f"one data set. Right: delta = {listed(escape.degenerate_perturbations)}, geometric mean over data sets and "
-                "directions, subsets with every start out."
+                f"{data}, {escape.directions} random directions each; {step}; left when {share} of the loss above the optimum "
+                f"are gone, at most {escape.most_steps} steps. delta = {listed(escape.perturbations)}: distance of the start. "
+                "Each point: one saddle of one data set. Right: delta = "
+                f"{listed(escape.degenerate_perturbations)}, geometric mean over data sets and directions, subsets with every "
+                "start out."
             ),
             alt=(
                 "Time to leave against the absolute least eigenvalue on logarithmic axes, near dotted lines of slope minus one; "

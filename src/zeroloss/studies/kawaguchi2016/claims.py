@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from zeroloss.studies.contract import Claim, Judgement, Verdict
+from zeroloss.studies.contract import Claim, Judgement
 from zeroloss.studies.kawaguchi2016 import claims_escape
 from zeroloss.studies.kawaguchi2016.settings import Settings
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from zeroloss.studies.contract import Claim, Judgement, Verdict
 from zeroloss.studies.kawaguchi2016.settings import Settings
+from zeroloss.theory import kawaguchi2016 as theory
 from zeroloss.theory.statistics import estimate, loglog_slope
 
 
@@ -32,7 +33,7 @@ def judge_strict_escape(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     if table.empty:
         return Judgement("all", "not measured", "", "", "undecided", "no start near a strict saddle")
     missing = table["steps"].isna()
-    predicted = np.log(1 / table["perturbation"]) / (table["step_size"] * table["least"].abs())
+    predicted = theory.escape_prediction(table["perturbation"], table["least"]) / table["step_size"]
     excused = missing & (table["diverged_at"] < 0) & (3 * predicted > settings.escape.most_steps)
     verdict: Verdict = "differs" if (missing & ~excused).any() else "undecided" if missing.any() else "reproduced"
     return Judgement(

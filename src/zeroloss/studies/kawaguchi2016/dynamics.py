@@ -100,7 +100,7 @@ def _found(parameters: Mapping[str, Any], one: theory.Problem, depth: int, seed:
     table["lowest_nearby"] = np.nan
     suspects = table.index[table["kind"] == "no negative eigenvalue"]
     if len(suspects):
-        below = _lowest_nearby(parameters, one, net, theta[list(suspects)], float(spectra.max()), seed)
+        below = _lowest_nearby(parameters, one, net, theta[list(suspects)], max(float(spectra.max()), one.scale), seed)
         table.loc[suspects, "lowest_nearby"] = below - (table.loc[suspects, "excess"] + one.optimum_excess(width))
     return table
 

@@ -10,6 +10,7 @@ import pandas as pd
 from zeroloss.studies.kawaguchi2016.claims_escape import escapes, measured_degenerate
 from zeroloss.studies.kawaguchi2016.settings import Settings
 from zeroloss.studies.wording import listed
+from zeroloss.theory import kawaguchi2016 as theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +109,7 @@ def draw_slices(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         levels = np.linspace(-limit, limit, 25)
         picture = panel.contourf(values.columns, values.index, values.clip(-limit, limit), levels=levels, cmap="RdBu_r")
         panel.contour(values.columns, values.index, values, levels=[0.0], colors="black", linewidths=0.9)
-        panel.plot(0, 0, marker="o", color="black", markersize=5)
+        panel.plot(0, 0, marker="o", color="black", markersize=8)
         panel.set(xlabel=r"$a$: $W_1$ and $W_{H+1}$ together")
         panel.set_ylabel(second[kind])
         panel.set_title(titles[kind])
@@ -155,7 +156,7 @@ def _draw_falls(panel: Axes, metrics: pd.DataFrame, settings: Settings) -> None:
 def _subset_cues(names: list[str]) -> dict[str, Any]:
     from zeroloss.plotting.style import ordered_cues
 
-    return {name: cue for name, cue in zip(names, ordered_cues(range(len(names))).values(), strict=True)}
+    return dict(zip(names, ordered_cues(range(len(names))).values(), strict=True))
 
 
 def draw_curves(metrics: pd.DataFrame, settings: Settings) -> Canvas:
@@ -244,7 +245,14 @@ def draw_escape(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             )
             if len(x):
                 line = np.geomspace(x.min(), x.max(), 50)
-                panel.plot(line, np.log(1 / delta) / line, color=cue.colour, linestyle=":", linewidth=1.4, zorder=1)
+                panel.plot(
+                    line,
+                    theory.escape_prediction(delta, line),
+                    color=cue.colour,
+                    linestyle=":",
+                    linewidth=1.4,
+                    zorder=1,
+                )
         panel.set(xscale="log", yscale="log", xlabel=r"$|\lambda_{\min}|$ of the saddle", title=_plural(depth))
     slowest, fastest = strict["time"].max(), strict["time"].min()
     ticks = [value for value in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0) if 0.9 * strict["least"].abs().min() <= value]
@@ -293,8 +301,8 @@ def _draw_degenerate(panel: Axes, table: pd.DataFrame, settings: Settings) -> No
         bars = [mean - np.exp(by.min()), np.exp(by.max()) - mean]
         # lines side by side, so that their bars can be told apart
         x = x * 1.04 ** (kept - 1 + (depth - 2) / 3)
-        name = "empty" if subset == "none" else f": {subset}"
-        panel.errorbar(x, mean, bars, color=colour, marker=marker, capsize=3, label=f"$H={depth:.0f}$, $S${name:>2}")
+        name = "$S$ empty" if subset == "none" else f"$S$: {subset}"
+        panel.errorbar(x, mean, bars, color=colour, marker=marker, capsize=3, label=f"$H={depth:.0f}$, {name}")
         guide = mean.iloc[-1] * (x / x[-1]) ** (depth - 1)
         panel.plot(x, guide, color=colour, linestyle=":", linewidth=1.4)
     panel.set(xscale="log", yscale="log", xlabel=r"$1/\delta$", title="no negative eigenvalue")

@@ -15,7 +15,7 @@ from zeroloss.theory import kawaguchi2016 as theory
 
 def _hidden(depths: list[int]) -> list[int]:
     if min(depths) < 1:
-        raise ValueError("H counts hidden layers, and the theorem starts at one hidden layer")
+        raise ValueError("every entry is a number of hidden layers, at least 1")
     if len(set(depths)) < len(depths):
         raise ValueError("every entry must be different")
     return sorted(depths)

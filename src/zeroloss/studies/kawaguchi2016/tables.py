@@ -8,6 +8,7 @@ import pandas as pd
 from zeroloss.studies.contract import Table
 from zeroloss.studies.kawaguchi2016.settings import Settings
 from zeroloss.studies.wording import listed
+from zeroloss.theory import kawaguchi2016 as theory
 
 KINDS = ("global minimum", "strict saddle", "no negative eigenvalue", "not critical")
 
@@ -85,8 +86,8 @@ def escape_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     rows = []
     table = metrics[metrics["part"] == "escape"]
     for (depth, strict, delta), group in table.groupby(["depth", "strict", "perturbation"]):
-        curvature = (group["step_size"] * group["least"].abs()).where(group["strict"].astype(bool))
-        predicted = np.log(1 / delta) / curvature
+        least = group["least"].where(group["strict"].astype(bool))
+        predicted = theory.escape_prediction(delta, least) / group["step_size"]
         rows.append(
             {
                 "H": int(depth),
@@ -108,6 +109,7 @@ def escape_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 def tables(settings: Settings) -> list[Table]:
     s, escape = settings, settings.escape
     data = f"d_x = {s.inputs}, d_y = {s.outputs}, N = {s.samples}, linear labels with noise {s.noise:g} (synthetic)"
+    net = f"{data}, all hidden widths {s.shown_width}, {len(s.seeds)} data sets"
     return [
         Table(
             name="kawaguchi2016_critical",
@@ -130,21 +132,20 @@ def tables(settings: Settings) -> list[Table]:
             name="kawaguchi2016_search",
             items=("004-TH1",),
             title="Critical points found from random starts",
-            caption=f"{data}, all hidden widths {s.shown_width}, {len(s.seeds)} data sets; {s.search.starts} starts for "
-            f"each scale {listed(s.search.scales)} of the entries and stretch of {listed(s.search.descents)} steps of gradient "
-            f"descent, then at most {s.search.steps} Levenberg-Marquardt steps on the squared gradient. Critical: gradient below 1e-11 of the "
-            f"scale. From near points without negative eigenvalue (distance {s.search.radius:g}) {s.search.nearby} gradient "
-            "descents look for lower losses.",
+            caption=f"{net}; {s.search.starts} starts for each scale {listed(s.search.scales)} of the entries and stretch of "
+            f"{listed(s.search.descents)} steps of gradient descent, then at most {s.search.steps} Levenberg-Marquardt steps on "
+            "the squared gradient. Critical: gradient below 1e-11 of the scale. Near points without negative eigenvalue "
+            f"(distance {s.search.radius:g}) {s.search.nearby} gradient descents look for lower losses.",
             make=search_table,
         ),
         Table(
             name="kawaguchi2016_escape",
             items=("001-Q1", "004-TH1"),
             title="Steps that gradient descent needs to leave a saddle",
-            caption=f"{data}, all hidden widths {s.shown_width}, {len(s.seeds)} data sets, {escape.directions} directions for each "
-            f"saddle; eta = {escape.relative_step:g} / largest Hessian eigenvalue of the family; out: {100 * escape.share:g} % of "
-            f"the loss above the optimum gone, within {escape.most_steps} steps. delta = {listed(escape.perturbations)}; "
-            f"without negative eigenvalue {listed(escape.degenerate_perturbations)}.",
+            caption=f"{net}, {escape.directions} directions for each saddle; eta = {escape.relative_step:g} / largest Hessian "
+            f"eigenvalue of the family; out: {100 * escape.share:g} % of the loss above the optimum gone, within "
+            f"{escape.most_steps} steps. delta = {listed(escape.perturbations)}; without negative eigenvalue "
+            f"{listed(escape.degenerate_perturbations)}.",
             make=escape_table,
         ),
     ]
