@@ -99,9 +99,11 @@ def _hessian_errors(
 
     h = 1e-5
     differences = (gradient(theta + h * v) - gradient(theta - h * v)) / (2 * h)
-    _, automatic = torch.func.vmap(lambda at, along: torch.func.jvp(torch.func.grad(definition), (at,), (along,)))(
-        theta, v
-    )
+
+    def along(at: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+        return torch.func.jvp(torch.func.grad(definition), (at,), (direction,))[1]
+
+    automatic = torch.func.vmap(along)(theta, v)
     unit = one.scale
     return float((differences - product).norm(dim=1).max()) / unit, float(
         (automatic - product).norm(dim=1).max()

@@ -169,7 +169,7 @@ def draw_curves(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     cues = _subset_cues(names)
     width = settings.shown_width
     columns = [str(depth) for depth in settings.depths]
-    mosaic = [["full" + h for h in columns], [("full" if h == "1" else "low") + h for h in columns]]
+    mosaic: Any = [["full" + h for h in columns], [("full" if h == "1" else "low") + h for h in columns]]
     canvas = plt.figure(figsize=(4.2 * len(columns), 6.6), layout="constrained")
     panels = canvas.subplot_mosaic(mosaic, sharex=True, sharey=True)
     for key, panel in panels.items():
