@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from zeroloss.networks.deep_linear import Shapes
     from zeroloss.training.saddle_escape import Starts
 
-# Critical: gradient below this share of the scale. At a degenerate saddle the gradient is of second order in the distance
-# and the Hessian of first, so eigenvalues that are zero at the point come out below sqrt(1e-11) = 3e-6 of the scale:
+# Critical: gradient below this share of the scale.
 CRITICAL = 1e-11
-# ... and what is below this is counted as zero, and a loss within its square of the optimum as the optimum.
-FOUND_FLAT = 1e-4
+# A loss within this of the optimum (share of the scale) is the optimum; the next critical value is some 1e-3 away.
+OPTIMUM = 1e-8
 # Full rank of a middle product that was found: least singular value above this share of the largest (or of 1).
 FULL_RANK = 1e-3
 
@@ -43,13 +42,22 @@ def run_search(parameters: Mapping[str, Any], progress: Any) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def flat(gradient: np.ndarray | float) -> np.ndarray | float:
+    """Eigenvalues within this of zero count as zero at a point with such a gradient; both in units of the scale.
+
+    Near a degenerate saddle the gradient is of order H >= 2 in the distance and the Hessian of one less, so eigenvalues
+    that are zero there come out below the gradient's square root; a factor 10 for constants, 1e-9 for rounding.
+    """
+    return 1e-9 + 10 * np.sqrt(gradient)
+
+
 def kind_of(gradient: float, excess: float, least: float) -> str:
     """not critical, global minimum, strict saddle or no negative eigenvalue; all arguments in units of the scale."""
     if not gradient <= CRITICAL:
         return "not critical"
-    if excess <= FOUND_FLAT**2:
+    if excess <= OPTIMUM:
         return "global minimum"
-    return "strict saddle" if least < -FOUND_FLAT else "no negative eigenvalue"
+    return "strict saddle" if least < -flat(gradient) else "no negative eigenvalue"
 
 
 def _found(parameters: Mapping[str, Any], one: theory.Problem, depth: int, seed: int) -> pd.DataFrame:
@@ -85,12 +93,13 @@ def _found(parameters: Mapping[str, Any], one: theory.Problem, depth: int, seed:
         middle = layer @ middle
     singular = torch.linalg.svdvals(middle)
     values = theory.critical_values(one, width)
+    zero = -one.scale * torch.from_numpy(np.asarray(flat(gradient.norm(dim=1).numpy() / one.scale)))
     table = pd.DataFrame(
         {
             "part": "search", "seed": seed, "depth": depth, "width": width, "start": np.arange(len(theta)),
             "scale": one.scale, "total": float(one.eigenvalues.sum() / 2),
             "gradient": gradient.norm(dim=1).numpy(), "excess": excess.numpy(), "least": spectra[:, 0].numpy(),
-            "negative": (spectra < -FOUND_FLAT * one.scale).sum(dim=1).numpy(),
+            "negative": (spectra < zero[:, None]).sum(dim=1).numpy(),
             "full_rank": (singular[:, -1] > FULL_RANK * singular[:, 0].clamp(min=1)).numpy(),
             "off_value": np.abs(excess.numpy()[:, None] - values).min(axis=1),
         }

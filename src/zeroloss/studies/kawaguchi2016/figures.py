@@ -312,7 +312,7 @@ def _draw_degenerate(panel: Axes, table: pd.DataFrame, settings: Settings) -> No
     if len(table):
         panel.legend(loc="upper left", fontsize=8)
         low, high = panel.get_ylim()
-        panel.set_ylim(low, high * (high / low) ** 0.45)
+        panel.set_ylim(low, high * (high / low) ** 0.3)
 
 
 def _power(value: float) -> str:
