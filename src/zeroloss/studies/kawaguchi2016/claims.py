@@ -160,7 +160,8 @@ def judge_full_rank(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """(iv) Middle product of rank p: the Hessian has a strictly negative eigenvalue, family and found points.
 
     Negative: below -1e-10 of the scale in the family (zeros come out at 1e-14); for found points, which are known less
-    well, below what their gradient can hide (``dynamics.flat``, at most 3e-5). A found saddle of full rank without one is a counter-example: differs. Undecided without saddles.
+    well, below what their gradient can hide (``dynamics.flat``, at most 3e-5). A found saddle of full rank
+    without one is a counter-example: differs. Undecided without saddles.
     """
     table = saddles(metrics)
     table = table[table["rank"] == table["width"]] if len(table) else table
