@@ -110,12 +110,12 @@ def cells(settings: Settings) -> list[Cell]:
     shown = len(s.seeds) * sum(family_size(s.outputs, s.shown_width, depth) for depth in s.depths)
     own = s.model_dump(include={"widths", "way_lengths", "shown_width", "slice_half", "slice_points"})
     tries = len(s.seeds) * len(s.depths) * search.starts * len(search.scales) * len(search.descents)
-    walks = escape.most_steps * (1 + shown * escape.directions / 400) * len(s.depths) * 1.5e-4
+    walks = escape.most_steps * len(s.depths) * (3e-5 + shown * escape.directions * 1e-8)
     return [
         Cell("family", {"part": "family", **data, **own}, (), Cost(3 + points * 3e-3, 400)),
         Cell(
             "search", {"part": "search", **data, "width": s.shown_width, **search.model_dump()}, (),
-            Cost(3 + tries * search.steps * 1.2e-4, 500),
+            Cost(3 + tries * search.steps * 2.5e-5, 500),
         ),
         Cell("escape", {"part": "escape", **data, "width": s.shown_width, **escape.model_dump()}, (), Cost(3 + walks, 450)),
     ]  # fmt: skip
