@@ -98,6 +98,7 @@ def draw_network(axes: Axes, graph: nx.DiGraph, *, gap: float = 1.0, node_size: 
         font: size of labels in points.
     """
     places = positions(graph, gap)
+    axes.set_aspect("equal")  # arcs are bent on the page, their labels placed in units of the data
     for source, target, data in graph.edges(data=True):
         look: Connection = data["connection"]
         nx.draw_networkx_edges(

@@ -56,7 +56,12 @@ def neuron_decay(time: np.ndarray, regulariser: float, support: float) -> np.nda
     return 1 / np.sqrt(2 * regulariser * (1 + support**2) * np.asarray(time, float))
 
 
-def exponent_growth(support: float) -> tuple[float, float]:
-    """dw / d ln t and db / d ln t on that way: x / (2 (1 + x^2)) and 1 / (2 (1 + x^2)) (ours)."""
-    whole = 2 * (1 + support**2)
-    return support / whole, 1 / whole
+def exponent_growth(support: float, weight: float = np.inf) -> tuple[float, float]:
+    """dw / d ln t and db / d ln t on that way, c x / (2 (1 + c^2 x^2)) and 1 / (2 (1 + c^2 x^2)) (ours).
+
+    c = 1 / tanh(w x) at the present w, which is 1 for large w: the samples on the margin are +-x, and the share of each
+    in the neuron's gradient is exp(+-w x) / (exp(w x) - exp(-w x)).
+    """
+    lever = support / np.tanh(weight * support)
+    whole = 2 * (1 + lever**2)
+    return float(lever / whole), float(1 / whole)

@@ -68,7 +68,7 @@ def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: s
         rows: list[dict[str, Any]] = []
         for name in TOYS:
             one = toy(name, parameters["data"][name])
-            rows.append(bad_minimum_row(name, one))
+            rows.append(bad_minimum_row(name, one, min(parameters["radii"])))
             progress.advance(state=f"{name}: bad minimum")
             rows += critical_rows(name, one, parameters)
             progress.advance(state=f"{name}: critical points")
@@ -133,7 +133,9 @@ def run_descent(parameters: Mapping[str, Any], progress: Any) -> pd.DataFrame:
         tables.append(pd.DataFrame({"step": step, "index": np.arange(len(theta)), **values}))
         progress.advance(state=f"step {step}")
 
-    descend(runs, parameters["step"], parameters["steps"], record_steps(parameters["steps"], parameters["records"]), record)
+    descend(
+        runs, parameters["step"], parameters["steps"], record_steps(parameters["steps"], parameters["records"]), record
+    )
     table = pd.concat(tables, ignore_index=True)
     index = table.pop("index").to_numpy()
     return table.assign(

@@ -31,24 +31,26 @@ def draw_network_a(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
     inputs = [Neuron(f"x{k}", f"$x_{k}$", 0) for k in (1, 2, 3)]
     hidden = [[Neuron(f"h{layer}{k}", r"$\sigma$", layer, None, _BASE) for k in range(4)] for layer in (1, 2)]
-    base = Neuron("f", r"$f(x;\theta)$", 3.1, 0.0, _BASE)
-    neuron = Neuron("exp", r"$\exp$", 1.55, -2.9, _ADDED)
-    total = Neuron("sum", r"$+$", 4.2, -0.9)
+    base = Neuron("f", r"$f(x;\theta)$", 3.0, 0.0, _BASE)
+    neuron = Neuron("exp", r"$\exp$", 1.2, -1.85, _ADDED)
+    total = Neuron("sum", r"$+$", 4.1, -0.6)
     edges = layer_to_layer(inputs, hidden[0]) + layer_to_layer(*hidden) + layer_to_layer(hidden[1], [base])
     strong: dict[str, Any] = {"colour": "#d95f02", "width": 1.8}
-    weights = [Connection(one.name, "exp", bend=0.12, **strong) for one in inputs]
-    out = [Connection("exp", "sum", label="$a$", bend=0.12, **strong), Connection("f", "sum", colour="0.4", width=1.4)]
+    weights = [Connection(one.name, "exp", bend=0.03 * k, **strong) for k, one in enumerate(inputs)]
+    out = [Connection("exp", "sum", label="$a$", bend=0.1, **strong), Connection("f", "sum", colour="0.4", width=1.4)]
     graph = layered_graph([*inputs, *hidden[0], *hidden[1], base, neuron, total], [*edges, *weights, *out])
-    canvas, axes = plt.subplots(figsize=(8.4, 5), layout="constrained")
-    draw_network(axes, graph, gap=1.05, node_size=1650)
+    canvas, axes = plt.subplots(figsize=(8.4, 5.6), layout="constrained")
+    draw_network(axes, graph, gap=0.62, node_size=1500)
     text = {"ha": "center", "va": "center", "fontsize": 11}
-    axes.text(1.55, 2.25, r"base network with parameters $\theta$", color="#31688e", **text)
-    axes.text(2.0, -3.65, r"added neuron $a\,\exp(w^\top x+b)$, regularised by $\frac{\lambda}{2}a^2$", color="#b34e00", **text)
-    axes.text(0.35, -2.35, "$w,\\ b$", color="#b34e00", **text)
-    axes.annotate("", (5.0, -0.9), (4.37, -0.9), arrowprops={"arrowstyle": "-|>", "color": "0.3", "linewidth": 1.4})
-    axes.text(4.75, -0.3, r"$\tilde f(x;\tilde\theta)$", **text)
-    axes.set_xlim(-0.3, 5.15)
-    axes.set_ylim(-4.0, 2.5)
+    orange = "#b34e00"
+    axes.text(1.5, 1.35, r"base network with parameters $\theta$", color="#31688e", **text)
+    added = r"added neuron $a\,\exp(w^\top x+b)$, regularised by $\lambda a^2/2$"
+    axes.text(2.0, -2.3, added, color=orange, **text)
+    axes.text(0.25, -1.45, "$w,\\ b$", color=orange, **text)
+    axes.annotate("", (4.95, -0.6), (4.31, -0.6), arrowprops={"arrowstyle": "-|>", "color": "0.3", "linewidth": 1.4})
+    axes.text(4.65, -0.38, r"$\tilde f(x;\tilde\theta)$", **text)
+    axes.set_xlim(-0.3, 5.05)
+    axes.set_ylim(-2.5, 1.5)
     return canvas
 
 
@@ -109,7 +111,9 @@ def draw_descent(metrics: pd.DataFrame, settings: Settings, toy: str) -> Canvas:
     size_w.set(title="(e) its weight", ylabel="$|w|$")
     b.set(title="(f) its bias", ylabel="$b$")
     handles = [Line2D([], [], label="base network trained alone", **look_alone)]  # type: ignore[arg-type]
-    handles += [Line2D([], [], color=c.colour, marker=c.marker, label=rf"$\lambda={value:g}$") for value, c in cues.items()]
+    handles += [
+        Line2D([], [], color=c.colour, marker=c.marker, label=rf"$\lambda={value:g}$") for value, c in cues.items()
+    ]
     handles.append(Line2D([], [], color="0.4", alpha=0.3, linewidth=7, label="range over seeds (line: median)"))
     handles.append(Line2D([], [], color="0.3", linestyle="--", label="(c): with the neuron; solid: $f$ alone"))
     dots = "(a) bad minimum" + (r"; (d) $(2\lambda(1+x^2)\,\eta k)^{-1/2}$" if toy == "dead_relu" else "")
@@ -145,13 +149,17 @@ def draw_critical(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             g = np.geomspace(floor, 10, 100)
             axes.plot(g, largest_neuron(g, float(regulariser)), color=cue.colour, linestyle=":", linewidth=1.4)
         axes.axvline(STATIONARY, color="0.5", linewidth=0.9)
-        axes.set(xscale="log", yscale="log", xlabel=r"$|\nabla\tilde L_n|$ at the end of the search", title=TITLES[name])
+        axes.set(
+            xscale="log", yscale="log", xlabel=r"$|\nabla\tilde L_n|$ at the end of the search", title=TITLES[name]
+        )
     panels[0].set_ylabel("$|a|$")
     handles = [
         Line2D([], [], color=c.colour, marker=c.marker, linestyle="", label=rf"$\lambda={value:g}$")
         for value, c in cues.items()
     ]
-    handles.append(Line2D([], [], color="0.2", linestyle=":", label=r"bound from $\lambda a^2=a\,\partial_a-\partial_b$"))
+    handles.append(
+        Line2D([], [], color="0.2", linestyle=":", label=r"bound from $\lambda a^2=a\,\partial_a-\partial_b$")
+    )
     handles.append(Line2D([], [], color="0.5", linewidth=0.9, label=f"critical: left of {STATIONARY:g}"))
     canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return canvas

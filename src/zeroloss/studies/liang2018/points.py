@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 A, W, B = 4, 5, 6
 
 
-def bad_minimum_row(name: str, toy: Toy) -> dict[str, Any]:
-    """Loss, gradient and least Hessian eigenvalue of the base network alone at its bad minimum."""
+def bad_minimum_row(name: str, toy: Toy, radius: float) -> dict[str, Any]:
+    """Loss, gradient and least Hessian eigenvalue of the base network alone at its bad minimum.
+
+    The same with a silent neuron, a = w = b = 0 and lambda = 1, and how far a move of that radius lowers the total loss.
+    """
     import torch
 
-    from zeroloss.networks.exponential_neuron import base_loss, base_outputs
+    from zeroloss.networks.exponential_neuron import base_loss, base_outputs, total_loss
     from zeroloss.theory.liang2018 import misclassification_rate
 
     x, y, bad = (torch.from_numpy(array) for array in (toy.inputs, toy.labels, toy.bad))
@@ -30,13 +33,20 @@ def bad_minimum_row(name: str, toy: Toy) -> dict[str, Any]:
         whole = bad.clone().index_put((torch.tensor(trained),), free)
         return base_loss(whole, x, y, toy.unit)
 
-    at = bad[trained]
+    def with_neuron(free: torch.Tensor) -> torch.Tensor:
+        whole = bad.clone().index_put((torch.from_numpy(toy.trained).nonzero()[:, 0],), free)
+        return total_loss(whole, x, y, 1.0, toy.unit)
+
+    at, silent = bad[trained], bad[torch.from_numpy(toy.trained)]
     spectrum = torch.linalg.eigvalsh(torch.func.hessian(loss)(at))
     rate = misclassification_rate(base_outputs(bad, x, toy.unit).numpy(), toy.labels)
     return {
         "part": "bad", "toy": name, "base_loss": float(loss(at)), "bad_loss": toy.bad_loss,
         "gradient": float(torch.func.grad(loss)(at).norm()), "curvature": float(spectrum[0]),
         "largest_curvature": float(spectrum[-1]), "base_rate": float(rate),
+        "neuron_gradient": float(torch.func.grad(with_neuron)(silent).norm()),
+        "neuron_curvature": float(torch.linalg.eigvalsh(torch.func.hessian(with_neuron)(silent))[0]),
+        "lowered": float(lowered_by(bad[None], x, y, torch.ones(1, dtype=bad.dtype), toy.unit, radius)[0]),
     }  # fmt: skip
 
 
@@ -89,9 +99,7 @@ def critical_rows(name: str, toy: Toy, parameters: Mapping[str, Any]) -> list[di
     return [{"part": "critical", "toy": name, **{k: v[i] for k, v in arrays.items()}} for i in range(len(at))]
 
 
-def neuron_sums(
-    theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, unit: Any
-) -> tuple[torch.Tensor, torch.Tensor]:
+def neuron_sums(theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, unit: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """S = sum_i l'(z_i)(-y_i) e_i and sum_i l''(z_i) e_i^2, e_i = exp(w x_i + b), for l(z) = max(0, z + 1)^3; each (B,)."""
     import torch
 
@@ -171,7 +179,9 @@ def assumption_rows(toy: Toy, parameters: Mapping[str, Any]) -> list[dict[str, A
     for name, theta, inputs, labels, regulariser, loss, least, least_rate in dropped:
         at, x_i, y_i = (torch.from_numpy(np.asarray(array, float)) for array in (theta, inputs, labels))
 
-        def total(one: torch.Tensor, x_i: Any = x_i, y_i: Any = y_i, weight: Any = regulariser, loss: Any = loss) -> Any:
+        def total(
+            one: torch.Tensor, x_i: Any = x_i, y_i: Any = y_i, weight: Any = regulariser, loss: Any = loss
+        ) -> Any:
             return total_loss(one, x_i, y_i, weight, "relu", loss)
 
         normal = numpy_generator(parameters["seed"], "moves", name).standard_normal((parameters["moves"], 7))

@@ -10,7 +10,6 @@ from zeroloss.studies.liang2018.experiment import STATIONARY
 from zeroloss.studies.liang2018.settings import Settings
 from zeroloss.studies.liang2018.toys import TOYS
 from zeroloss.studies.wording import listed, seeds_text
-from zeroloss.theory.liang2018 import largest_neuron
 
 # Coordinates up to here are a point of the plane; beyond, the search is on its way to infinity (exp(10) = 22026).
 FINITE = 10.0
@@ -42,6 +41,8 @@ def bad_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
             "base network": part["toy"], "L_n": part["base_loss"], "closed form": part["bad_loss"], "least L_n": 0.0,
             "gradient": part["gradient"], "least curvature": part["curvature"],
             "largest curvature": part["largest_curvature"], "misclassified": part["base_rate"],
+            "gradient with a silent neuron": part["neuron_gradient"],
+            "least curvature with it": part["neuron_curvature"], "lowering by a move": part["lowered"],
         }
     )  # fmt: skip
 
@@ -71,12 +72,12 @@ def descent_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 def critical_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     rows = []
     for (name, regulariser, kind), group in critical_points(metrics).groupby(["toy", "regulariser", "kind"]):
-        bound = largest_neuron(group["gradient"].to_numpy(), float(regulariser))
+        excess = group["regulariser"] * group["a"] ** 2 - group["gradient"] * np.sqrt(1 + group["a"] ** 2)
         rows.append(
             {
                 "base network": name, "lambda": regulariser, "kind": kind, "points": len(group),
                 "largest gradient": group["gradient"].max(), "largest |a|": group["a"].abs().max(),
-                "largest |a| / bound": (group["a"].abs() / np.maximum(bound, 1e-300)).max(),
+                "largest excess over the bound": max(excess.max(), 0.0),
                 "largest defect of dL/da = S + lambda a": group["defect_a"].max(),
                 "largest defect of dL/db = a S": group["defect_b"].max(),
                 "total loss": f"{group['loss'].min():.3g} to {group['loss'].max():.3g}",
@@ -108,7 +109,9 @@ def tables(settings: Settings) -> list[Table]:
             items=("004-TH2",),
             title="The bad minima of the base networks alone",
             caption=f"Synthetic samples on the line ({data}). Both outputs are the best constant there. The dead ReLU is flat "
-            "in three directions; every point nearby has a loss at least as large, since only d acts.",
+            "in three directions; every point nearby has a loss at least as large, since only d acts. A silent neuron, "
+            "a = w = b = 0, makes critical points of them again (lambda = 1), which a move of w and a leaves; at the quadratic "
+            "unit the Hessian does not show it.",
             make=bad_table,
         ),
         Table(
@@ -124,8 +127,9 @@ def tables(settings: Settings) -> list[Table]:
             items=("004-TH2",),
             title="Ends of the search for critical points",
             caption=f"{critical.starts} random starts each, seed {critical.seed}. Critical: gradient below {STATIONARY:g}; "
-            f"towards infinity: a parameter beyond {FINITE:g}. Lowering: how much the total loss falls when w moves by a "
-            f"radius and a follows; the least over radii {listed(critical.radii)}. A curvature of 0 or above does not make "
+            f"towards infinity: a parameter beyond {FINITE:g}. Bound: lambda a^2 <= g sqrt(1 + a^2), g the gradient. "
+            "Not critical: the search stopped at a local minimum of the gradient's norm, or at its last step. Lowering: how "
+            f"much the total loss falls when w moves by a radius and a follows; the least over radii {listed(critical.radii)}. A curvature of 0 or above does not make "
             "a minimum: some points are left only at fourth order.",
             make=critical_table,
         ),
