@@ -110,7 +110,7 @@ def draw_network(axes: Axes, graph: nx.DiGraph, *, gap: float = 1.0, node_size: 
             ends = places[target] - places[source]
             middle = (places[source] + places[target]) / 2 + 0.5 * look.bend * np.array([ends[1], -ends[0]])
             axes.text(
-                *middle, look.label, ha="center", va="center", fontsize=font - 1, color=INK,
+                middle[0], middle[1], look.label, ha="center", va="center", fontsize=font - 1, color=INK,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0}, zorder=4,
             )  # fmt: skip
     neurons = [graph.nodes[name]["neuron"] for name in graph]

@@ -32,7 +32,7 @@ def draw_network_a(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     inputs = [Neuron(f"x{k}", f"$x_{k}$", 0) for k in (1, 2, 3)]
     hidden = [[Neuron(f"h{layer}{k}", r"$\sigma$", layer, None, _BASE) for k in range(4)] for layer in (1, 2)]
     base = Neuron("f", r"$f(x;\theta)$", 3.0, 0.0, _BASE)
-    neuron = Neuron("exp", r"$\exp$", 1.2, -1.85, _ADDED)
+    neuron = Neuron("exp", r"$\exp$", 0.95, -1.85, _ADDED)
     total = Neuron("sum", r"$+$", 4.1, -0.6)
     edges = layer_to_layer(inputs, hidden[0]) + layer_to_layer(*hidden) + layer_to_layer(hidden[1], [base])
     strong: dict[str, Any] = {"colour": "#d95f02", "width": 1.8}
@@ -41,12 +41,12 @@ def draw_network_a(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     graph = layered_graph([*inputs, *hidden[0], *hidden[1], base, neuron, total], [*edges, *weights, *out])
     canvas, axes = plt.subplots(figsize=(8.4, 5.6), layout="constrained")
     draw_network(axes, graph, gap=0.62, node_size=1500)
-    text = {"ha": "center", "va": "center", "fontsize": 11}
+    text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 11}
     orange = "#b34e00"
     axes.text(1.5, 1.35, r"base network with parameters $\theta$", color="#31688e", **text)
     added = r"added neuron $a\,\exp(w^\top x+b)$, regularised by $\lambda a^2/2$"
     axes.text(2.0, -2.3, added, color=orange, **text)
-    axes.text(0.25, -1.45, "$w,\\ b$", color=orange, **text)
+    axes.text(0.12, -1.45, "$w,\\ b$", color=orange, **text)
     axes.annotate("", (4.95, -0.6), (4.31, -0.6), arrowprops={"arrowstyle": "-|>", "color": "0.3", "linewidth": 1.4})
     axes.text(4.65, -0.38, r"$\tilde f(x;\tilde\theta)$", **text)
     axes.set_xlim(-0.3, 5.05)

@@ -13,6 +13,8 @@ from zeroloss.studies.liang2018.toys import Toy
 if TYPE_CHECKING:
     import torch
 
+    from zeroloss.networks.exponential_neuron import LossName, UnitName
+
 A, W, B = 4, 5, 6
 
 
@@ -99,7 +101,9 @@ def critical_rows(name: str, toy: Toy, parameters: Mapping[str, Any]) -> list[di
     return [{"part": "critical", "toy": name, **{k: v[i] for k, v in arrays.items()}} for i in range(len(at))]
 
 
-def neuron_sums(theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, unit: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def neuron_sums(
+    theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, unit: UnitName
+) -> tuple[torch.Tensor, torch.Tensor]:
     """S = sum_i l'(z_i)(-y_i) e_i and sum_i l''(z_i) e_i^2, e_i = exp(w x_i + b), for l(z) = max(0, z + 1)^3; each (B,)."""
     import torch
 
@@ -111,7 +115,7 @@ def neuron_sums(theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, unit: Any
 
 
 def lowered_by(
-    theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, regulariser: torch.Tensor, unit: Any, radius: float
+    theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, regulariser: torch.Tensor, unit: UnitName, radius: float
 ) -> torch.Tensor:
     """How much a move of the neuron alone lowers the total loss, at best, shape (B,); the theorem's own argument.
 
@@ -168,7 +172,7 @@ def assumption_rows(toy: Toy, parameters: Mapping[str, Any]) -> list[dict[str, A
     # lambda = 0: d = -m and a exp(w x + b) classify a threshold set with room to spare, the base network does not
     middle = (x[y < 0].max() + x[y > 0].min()) / 2
     w = 2 * np.log(8) / (x[y > 0].min() - x[y < 0].max())
-    dropped = [
+    dropped: list[tuple[str, np.ndarray, np.ndarray, np.ndarray, float, LossName, float, float]] = [
         ("none", point(toy.bad[3], 0, 1, 0), x, y, 0.1, "cubic", 0.0, 0.0),
         ("lambda > 0", point(-2.0, 1.0, w, -w * middle), x, y, 0.0, "cubic", 0.0, 0.0),
         ("Assumption 1: minima z < 0", point(0.0, 0, 1, 0), x, y, 0.1, "touching", 0.0, 0.0),

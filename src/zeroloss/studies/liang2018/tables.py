@@ -129,7 +129,8 @@ def tables(settings: Settings) -> list[Table]:
             caption=f"{critical.starts} random starts each, seed {critical.seed}. Critical: gradient below {STATIONARY:g}; "
             f"towards infinity: a parameter beyond {FINITE:g}. Bound: lambda a^2 <= g sqrt(1 + a^2), g the gradient. "
             "Not critical: the search stopped at a local minimum of the gradient's norm, or at its last step. Lowering: how "
-            f"much the total loss falls when w moves by a radius and a follows; the least over radii {listed(critical.radii)}. A curvature of 0 or above does not make "
+            "much the total loss falls when w moves by a radius and a follows; the least over radii "
+            f"{listed(critical.radii)}. A curvature of 0 or above does not make "
             "a minimum: some points are left only at fourth order.",
             make=critical_table,
         ),
