@@ -249,7 +249,9 @@ def judge_local_is_global(metrics: pd.DataFrame, settings: Settings) -> Judgemen
         spread=f"least lowering {other['lowered'].min():.1e}; {infinite} ends on the way to infinity are left out",
         tolerance="1e-12 in the lowering",
         verdict=verdict,
-        note=f"{flat} of the others have no negative curvature: gradient and Hessian do not tell them from a minimum",
+        note=f"{flat} of the others have no curvature below -1e-8: gradient and Hessian do not tell them from a minimum"
+        if flat
+        else "",
     )
 
 
