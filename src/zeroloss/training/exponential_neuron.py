@@ -1,7 +1,7 @@
 """Gradient descent on a one-unit network with an exponential skip neuron, many runs at once, float64.
 
-numpy, because a step is some twenty operations on matrices of a few dozen numbers: torch takes three times as long
-to dispatch them. Columns of the parameters: networks/exponential_neuron.py.
+numpy, because a step is some twenty operations on matrices of a few dozen numbers: torch takes several times as
+long to dispatch them. Columns of the parameters: networks/exponential_neuron.py.
 """
 
 from __future__ import annotations
