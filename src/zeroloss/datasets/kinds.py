@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from zeroloss.datasets.image_classes import ImageClasses
+from zeroloss.datasets.image_sample import ImageSample
 from zeroloss.datasets.image_tasks import ImageParity
 from zeroloss.datasets.sphere import SpherePoints
 
-AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses, Field(discriminator="kind")]
+AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses | ImageSample, Field(discriminator="kind")]
