@@ -20,8 +20,9 @@ import torch
 from torch import nn
 
 from zeroloss.errors import UserError
-from zeroloss.networks.skip_dense import ACTIVATIONS, check_width
+from zeroloss.networks.skip_dense import ACTIVATIONS
 from zeroloss.randomness import torch_generator
+from zeroloss.theory.nguyen2019 import check_width
 
 _CONV = re.compile(r"(\d+)x\1 (\d+)(?: /(\d+))?")
 _FULL = re.compile(r"full (\d+)")

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from zeroloss.errors import UserError
 from zeroloss.randomness import torch_generator
+from zeroloss.theory.nguyen2019 import check_width
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 SHARPNESS = 20.0  # gamma of the paper's softplus
@@ -68,15 +68,6 @@ class DenseNetworks:
     def tensors(self) -> list[torch.Tensor]:
         """Every tensor of parameters, in a fixed order."""
         return [*self.weights, *self.biases, self.readout]
-
-
-def check_width(hidden: int, samples: int) -> None:
-    """UserError unless there are enough hidden neurons for one to be wired per sample (Assumption 3.1)."""
-    if hidden < samples:
-        raise UserError(
-            f"the network has {hidden} hidden neurons, fewer than the {samples} samples: skip connections need at least "
-            f"N = {samples} hidden neurons (Assumption 3.1 of Nguyen et al.): raise widths or depth, or lower samples"
-        )
 
 
 def choose_wired(widths: Sequence[int], count: int | None, seed: int) -> torch.Tensor:

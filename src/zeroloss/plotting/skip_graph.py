@@ -46,7 +46,12 @@ def draw_skip_graph(axes: Axes, graph: nx.DiGraph, labels: dict[str, str]) -> No
     last = max(column.values())
     fill = {0: "#ffffff", last: "#f4d9b0"}
     nx.draw_networkx_nodes(
-        graph, position, ax=axes, node_size=560, edgecolors="0.25", node_color=[fill.get(column[n], "#d5e6f3") for n in graph]
+        graph,
+        position,
+        ax=axes,
+        node_size=560,
+        edgecolors="0.25",
+        node_color=[fill.get(column[n], "#d5e6f3") for n in graph],
     )
     nx.draw_networkx_labels(graph, position, labels=labels, ax=axes, font_size=10)
     for start, end, data in graph.edges(data=True):

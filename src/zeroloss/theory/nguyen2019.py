@@ -6,10 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zeroloss.errors import UserError
+
 
 def zero_error_loss(samples: int) -> float:
     """log(2) / N: a mean cross-entropy below it leaves no training error (Lemma 2.1)."""
     return float(np.log(2) / samples)
+
+
+def check_width(hidden: int, samples: int) -> None:
+    """UserError unless there are enough hidden neurons for one to be wired per sample (Assumption 3.1)."""
+    if hidden < samples:
+        raise UserError(
+            f"the network has {hidden} hidden neurons, fewer than the {samples} samples: skip connections need at least "
+            f"N = {samples} hidden neurons (Assumption 3.1 of Nguyen et al.): raise widths or depth, or lower samples"
+        )
 
 
 @dataclass(frozen=True)

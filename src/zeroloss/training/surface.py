@@ -21,7 +21,9 @@ def directions(networks: DenseNetworks, seeds: list[int]) -> list[DenseNetworks]
     for number in (1, 2):
         parts = []
         for index, tensor in enumerate(networks.tensors()):
-            draws = [torch.randn(tensor.shape[1:], generator=torch_generator(s, "direction", number, index)) for s in seeds]
+            draws = [
+                torch.randn(tensor.shape[1:], generator=torch_generator(s, "direction", number, index)) for s in seeds
+            ]
             draw = torch.stack(draws).to(tensor)
             if index == len(networks.tensors()) - 1:
                 draw *= networks.wired

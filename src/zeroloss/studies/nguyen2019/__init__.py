@@ -1,0 +1,23 @@
+"""Nguyen, Mukkamala, Hein 2019: networks with skip connections to the output have no bad local valleys (1809.10749)."""
+
+from zeroloss.studies.contract import Study
+from zeroloss.studies.nguyen2019 import claims, experiment, figures, tables
+from zeroloss.studies.nguyen2019.settings import Settings
+
+SUMMARY = """\
+Wire as many hidden neurons to the output as there are samples, and the loss has no bad local valley (Theorem 3.4). """
+
+STUDY = Study(
+    name="nguyen2019",
+    paper="Nguyen, Mukkamala, Hein (2019), On the loss landscape of a class of deep neural networks with no bad local valleys",
+    arxiv="1809.10749",
+    summary=SUMMARY,
+    settings=Settings,
+    recipes=experiment.recipes,
+    cells=experiment.cells,
+    run=experiment.run,
+    figures=figures.figures,
+    tables=tables.tables,
+    claims=claims.claims,
+    published=("nguyen2019_table1", "nguyen2019_table2", "nguyen2019_table4", "nguyen2019_fig5"),
+)
