@@ -35,7 +35,10 @@ class Activation:
 
 
 def _softplus(z: torch.Tensor) -> torch.Tensor:
-    # log(1 + e^(gamma z)) / gamma; the cut at 40 is below rounding in float64 as well
+    # log(1 + e^(gamma z)) / gamma; the cut at 40 is below rounding in float64 as well. In float32 tails below 1e-31 stay
+    # there: smaller ones become subnormal numbers, which make a matrix product several times slower.
+    if z.dtype == torch.float32:
+        z = z.clamp(min=-3.5)
     return torch.nn.functional.softplus(z, beta=SHARPNESS, threshold=40.0)
 
 

@@ -10,10 +10,6 @@ from zeroloss.studies.nguyen2019 import run_claims
 from zeroloss.studies.nguyen2019.settings import Settings
 from zeroloss.studies.nguyen2019.tables import slices
 
-# Between the last singular value that counts and the first that does not: rounding leaves at least this where a column is
-# exactly dependent on others; singular values that decay smoothly into rounding are neighbours within a factor of ten.
-GAP = 1e4
-
 
 def _ranks(metrics: pd.DataFrame, settings: Settings, activation: str) -> pd.DataFrame:
     table = metrics[(metrics["part"] == "rank") & (metrics["activation"] == activation)]
@@ -23,32 +19,32 @@ def _ranks(metrics: pd.DataFrame, settings: Settings, activation: str) -> pd.Dat
 def _judge_full(metrics: pd.DataFrame, settings: Settings, activation: str) -> Judgement:
     """Lemma 3.2: rank N for almost every U, so for every draw; no tolerance for exceptions.
 
-    float64 can certify full rank (least singular value above rounding) but not refute it where singular values decay
-    smoothly into rounding. So: reproduced if every draw at the largest d is certified; differs if one draw lacks rank with a
-    gap of 1e4 between the singular values that count and those that do not, the mark of an exact dependence; else undecided.
+    float64 certifies full rank where the least singular value is above rounding; it cannot refute it. Up to a stated N the
+    other draws are decided by elimination with D digits: full rank if the least pivot is above 10^(-D / 2), lacking if not.
+    Reproduced if every draw up to that N is certified in one of the two ways, differs if one lacks rank, else undecided.
+    Larger N, where float64 alone speaks and can only say yes, are in the note. All dimensions count.
     """
-    table = _ranks(metrics, settings, activation)
-    lacking = table[table["rank"] < table["samples"]]
-    exact = lacking[lacking["gap"] >= GAP]
-    verdict: Verdict = "reproduced" if lacking.empty else "differs" if len(exact) else "undecided"
-    others = metrics[(metrics["part"] == "rank") & (metrics["activation"] == activation)]
-    others = others[others["dimension"] < max(settings.rank.dimensions)]
-    short = int((others["rank"] < others["samples"]).sum())
-    note = ""
-    if len(others):
-        note = (
-            f"at d = {', '.join(str(d) for d in sorted(others['dimension'].unique()))}, which is not judged, {short} of "
-            f"{len(others)} draws cannot be certified in float64: singular values decay smoothly into rounding "
-            f"(largest gap there {others.loc[others['rank'] < others['samples'], 'gap'].max():.2g})"
-            if short
-            else "the same at every smaller d"
-        )
+    every = metrics[(metrics["part"] == "rank") & (metrics["activation"] == activation)]
+    table = every[every["samples"] <= settings.rank.exact_samples]
+    beyond = every[every["samples"] > settings.rank.exact_samples]
+    plain = table["rank"] == table["samples"]
+    decided = table["log10_pivot"].notna() & ~plain
+    full = decided & (table["log10_pivot"] > -settings.rank.digits / 2)
+    lacking, open_ = decided & ~full, ~plain & ~decided
+    verdict: Verdict = "differs" if lacking.any() else "undecided" if open_.any() else "reproduced"
+    least = f", least pivot 1e{table.loc[full, 'log10_pivot'].min():.0f}" if full.any() else ""
+    certified = int((beyond["rank"] == beyond["samples"]).sum())
+    note = (
+        f"N beyond: float64 certifies {certified} of {len(beyond)} draws and leaves the others open"
+        if len(beyond)
+        else ""
+    )
     return Judgement(
         expected=f"rank N in all {len(table)} draws",
-        measured=f"{len(table) - len(lacking)} of {len(table)} draws, least singular value over largest "
-        f"{table['relative_least'].min():.2g}",
+        measured=f"{int(plain.sum())} certified in float64, {int(full.sum())} with {settings.rank.digits} digits{least}, "
+        f"{int(open_.sum())} open, {int(lacking.sum())} lacking",
         spread=f"all draws, N = {int(table['samples'].min())} to {int(table['samples'].max())}",
-        tolerance="max(N, M) eps times the largest singular value",
+        tolerance=f"float64: max(N, M) eps times the largest singular value; pivots: 1e-{settings.rank.digits // 2}",
         verdict=verdict,
         note=note,
     )
@@ -66,13 +62,13 @@ def judge_rank_relu(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """ReLU is not analytic, and the lemma's "almost every U" fails: units dead on all inputs have positive probability.
 
     A dead unit makes a zero column, so rank is lacking at least as often as some first-layer unit is dead, p = 1 -
-    (1 - 1 / (N + 1))^(N / 2). Reproduced if some draw lacks rank with a gap; differs if none does though p says that one
-    would have been seen with 99 % probability; else undecided.
+    (1 - 1 / (N + 1))^(N / 2). Reproduced if some draw lacks rank; differs if none does though p says that one would have
+    been seen with 99 % probability; else undecided.
     """
     from zeroloss.theory.nguyen2019 import some_unit_dead
 
     table = _ranks(metrics, settings, "relu")
-    lacking = int(((table["rank"] < table["samples"]) & (table["gap"] >= GAP)).sum())
+    lacking = int((table["rank"] < table["samples"]).sum())
     expected = np.array([some_unit_dead(int(n), int(n) // 2) for n in table["samples"]])
     unseen = float(np.prod(1 - expected))
     verdict: Verdict = "reproduced" if lacking else "differs" if unseen < 0.01 else "undecided"
@@ -87,14 +83,16 @@ def judge_rank_relu(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 
 
 def judge_rank_linear(metrics: pd.DataFrame, settings: Settings) -> Judgement:
-    """With the identity every neuron is affine in x: the rank is min(N, d + 1) exactly, at every d. No tolerance."""
+    """With the identity every neuron is affine in the first layer's N / 2, and those in x, so the rank is exactly
+    min(N, N / 2 + 1, d + 1), at every d. No tolerance.
+    """
     table = metrics[(metrics["part"] == "rank") & (metrics["activation"] == "linear")]
-    expected = np.minimum(table["samples"], table["dimension"] + 1)
+    expected = np.minimum(np.minimum(table["samples"], table["samples"] // 2 + 1), table["dimension"] + 1)
     off = int((table["rank"] != expected).sum())
     tested = (table["samples"] > table["dimension"] + 1).any()
     verdict: Verdict = "undecided" if not tested else "differs" if off else "reproduced"
     return Judgement(
-        expected="min(N, d + 1)",
+        expected="min(N, N / 2 + 1, d + 1)",
         measured=f"{len(table) - off} of {len(table)} draws",
         spread="all draws",
         tolerance="none",
@@ -182,7 +180,7 @@ def claims(settings: Settings) -> list[Claim]:
         Claim("nguyen2019-rank-sigmoid", item, f"{full}: sigmoid.", judge_rank_sigmoid),
         Claim("nguyen2019-rank-softplus", item, f"{full}: softplus, gamma = 20.", judge_rank_softplus),
         Claim("nguyen2019-rank-relu", item, "Analyticity matters: with ReLU rank is lost with M = N.", judge_rank_relu),
-        Claim("nguyen2019-rank-linear", item, "Linear neurons give rank d + 1 however many.", judge_rank_linear),
+        Claim("nguyen2019-rank-linear", item, "With linear neurons the rank is at most d + 1, however many there are.", judge_rank_linear),
         Claim("nguyen2019-lemma-2-1", item, "A loss below log(2) / N leaves no training error.", judge_lemma),
         Claim(
             "nguyen2019-valleys-sigmoid-plain", picture,

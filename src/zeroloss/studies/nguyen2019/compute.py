@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pandas as pd
 
 from zeroloss.datasets.recipes import Dataset
 from zeroloss.randomness import numpy_generator
-from zeroloss.theory.nguyen2019 import numerical_rank
+from zeroloss.theory.nguyen2019 import exact_least_pivot, numerical_rank
 
 if TYPE_CHECKING:
     import torch
@@ -21,26 +23,55 @@ LEMMA_SAMPLES = 20
 LEMMA_DRAWS = 2000
 
 
-def feature_matrix(activation: str, samples: int, dimension: int, seed: int, draw: int) -> np.ndarray:
-    """Psi(U), float64, shape (N, N): all neurons of two hidden layers of N / 2, weights N(0, 1 / fan-in), biases N(0, 1).
+def random_network(samples: int, dimension: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Inputs N(0, I_d), (N, d), and weights and biases of two hidden layers of N / 2: W1, b1, W2, b2, float64.
 
-    Inputs are N(0, I_d). First-layer weight vectors have unit length, so that w.x is exactly N(0, 1) and the probability
-    of a dead ReLU is known.
+    Biases are N(0, 1), second-layer weights N(0, 2 / N). First-layer weight vectors have unit length, so that w.x is exactly
+    N(0, 1) and the probability of a dead ReLU is known.
     """
+    half = samples // 2
+    x = generator.standard_normal((samples, dimension))
+    first = generator.standard_normal((dimension, half))
+    second = generator.standard_normal((half, half)) / half**0.5
+    biases = generator.standard_normal((2, half))
+    return x, first / np.linalg.norm(first, axis=0), biases[0], second, biases[1]
+
+
+def feature_matrix(activation: str, network: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Psi(U) of a :func:`random_network`, float64, shape (N, N): all neurons of both layers."""
     import torch
 
     from zeroloss.networks.skip_dense import DenseNetworks, hidden_values
 
-    half = samples // 2
-    generator = numpy_generator(seed, "rank", activation, samples, dimension, draw)
-    x = generator.standard_normal((samples, dimension))
-    first = generator.standard_normal((dimension, half))
-    second = generator.standard_normal((half, half)) / half**0.5
-    biases = generator.standard_normal((2, 1, 1, half))
-    weights = [torch.from_numpy(first / np.linalg.norm(first, axis=0))[None], torch.from_numpy(second)[None]]
-    nothing = torch.zeros(1, samples, CLASSES, dtype=torch.float64)
-    networks = DenseNetworks(weights, [torch.from_numpy(b) for b in biases], nothing, nothing[:, :, :1])
-    return torch.cat(hidden_values(networks, torch.from_numpy(x), activation), dim=2)[0].numpy()
+    x, first, shift, second, shift2 = (torch.from_numpy(part) for part in network)
+    nothing = torch.zeros(1, len(x), CLASSES, dtype=torch.float64)
+    networks = DenseNetworks([first[None], second[None]], [shift[None, None], shift2[None, None]], nothing, nothing)
+    return torch.cat(hidden_values(networks, x, activation), dim=2)[0].numpy()
+
+
+def exact_feature_matrix(activation: str, network: tuple[np.ndarray, ...], digits: int) -> list[list[Decimal]]:
+    """The same with ``digits`` decimal digits from the same float64 numbers, for sigmoid and softplus."""
+    sharpness = Decimal(20)
+
+    def value(z: Decimal) -> Decimal:
+        if activation == "sigmoid":
+            return 1 / (1 + (-z).exp())
+        return (1 + (sharpness * z).exp()).ln() / sharpness
+
+    def layer(rows: list[list[Decimal]], weights: np.ndarray, shifts: np.ndarray) -> list[list[Decimal]]:
+        columns = [[Decimal(w) for w in column] for column in weights.T.tolist()]
+        offsets = [Decimal(b) for b in shifts.tolist()]
+        return [
+            [value(sum(map(operator.mul, row, column), b)) for column, b in zip(columns, offsets, strict=True)]
+            for row in rows
+        ]
+
+    with localcontext() as context:
+        context.prec = digits
+        x, first, shift, second, shift2 = network
+        below = layer([[Decimal(v) for v in row] for row in x.tolist()], first, shift)
+        above = layer(below, second, shift2)
+        return [one + two for one, two in zip(below, above, strict=True)]
 
 
 def rank(parameters: Mapping[str, Any], quiet: bool) -> pd.DataFrame:
@@ -53,8 +84,9 @@ def rank(parameters: Mapping[str, Any], quiet: bool) -> pd.DataFrame:
             for samples in parameters["samples"]:
                 for dimension in parameters["dimensions"]:
                     for draw in range(parameters["draws"]):
-                        psi = feature_matrix(activation, samples, dimension, parameters["seed"], draw)
-                        found = numerical_rank(psi)
+                        generator = numpy_generator(parameters["seed"], "rank", activation, samples, dimension, draw)
+                        network = random_network(samples, dimension, generator)
+                        found = numerical_rank(feature_matrix(activation, network))
                         rows.append(
                             {
                                 "part": "rank",
@@ -65,11 +97,21 @@ def rank(parameters: Mapping[str, Any], quiet: bool) -> pd.DataFrame:
                                 "rank": found.rank,
                                 "relative_least": found.relative_least,
                                 "threshold": found.threshold,
-                                "gap": found.gap,
+                                "log10_pivot": _log10_pivot(parameters, activation, network, found.rank),
                             }
                         )
                 progress.advance(state=f"{activation}, N = {samples}")
     return pd.concat([pd.DataFrame(rows), _random_outputs(parameters["seed"])], ignore_index=True)
+
+
+def _log10_pivot(parameters: Mapping[str, Any], activation: str, network: tuple[np.ndarray, ...], found: int) -> float:
+    """log10 of the least exact pivot where float64 has not certified full rank and N is small enough, else NaN."""
+    samples = len(network[0])
+    analytic = activation in ("sigmoid", "softplus")
+    if found == samples or not analytic or samples > parameters["exact_samples"]:
+        return float("nan")
+    least = exact_least_pivot(exact_feature_matrix(activation, network, parameters["digits"]), parameters["digits"])
+    return float(least.log10()) if least else -float(parameters["digits"])
 
 
 def _random_outputs(seed: int) -> pd.DataFrame:

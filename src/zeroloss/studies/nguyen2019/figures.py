@@ -35,7 +35,9 @@ def draw_figure2(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     wires += [Wire(first[k + j], second[k], shared=2 + j) for k in range(2) for j in range(2)]
     wires += [Wire(name, "f") for name in second]
     skips = [Wire(name, "f", skip=True) for name in (first[0], first[2])]
-    labels = {name: rf"${name[0]}_{{{name[1:]}}}$" if name != "f" else "$f$" for name in [*inputs, *first, *second, "f"]}
+    labels = {
+        name: rf"${name[0]}_{{{name[1:]}}}$" if name != "f" else "$f$" for name in [*inputs, *first, *second, "f"]
+    }
     canvas, axes = plt.subplots(1, 2, figsize=(10.5, 4.0), layout="constrained")
     for axis, skip in zip(axes, (False, True), strict=True):
         draw_skip_graph(axis, network_graph(layers, wires + (skips if skip else [])), labels)

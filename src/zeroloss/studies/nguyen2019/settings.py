@@ -54,6 +54,11 @@ class RankSettings(StudySettings):
     samples: Widths = Field(description="numbers of samples N; M = N hidden neurons, half in each of two layers")
     dimensions: Widths = Field(description="input dimensions d; the largest is judged")
 
+    exact_samples: PositiveCount = Field(
+        description="largest N at which a draw that float64 cannot certify is decided with many digits"
+    )
+    digits: Annotated[int, Field(ge=50, strict=True)] = Field(description="decimal digits of that elimination")
+
     @model_validator(mode="after")
     def _even(self) -> Self:
         if any(n % 2 for n in self.samples):
