@@ -40,9 +40,15 @@ def network_graph(layers: Sequence[Sequence[str]], wires: Sequence[Wire]) -> nx.
 
 
 def draw_skip_graph(axes: Axes, graph: nx.DiGraph, labels: dict[str, str]) -> None:
-    """Layers from left to right; equal colour and dash = shared weight, grey = its own; skip edges bend below."""
-    position = nx.multipartite_layout(graph, subset_key="layer", align="vertical")
+    """Layers from left to right; equal colour and dash = shared weight, grey = its own; skip edges bend outwards."""
     column = {name: graph.nodes[name]["layer"] for name in graph}
+    rows: dict[int, list[str]] = {}
+    for name in graph:
+        rows.setdefault(column[name], []).append(name)
+    # networkx's own multipartite_layout orders a layer as a set does; here the first node of a layer is on top
+    position = {
+        name: (float(layer), (len(names) - 1) / 2 - k) for layer, names in rows.items() for k, name in enumerate(names)
+    }
     last = max(column.values())
     fill = {0: "#ffffff", last: "#f4d9b0"}
     nx.draw_networkx_nodes(
@@ -67,7 +73,7 @@ def draw_skip_graph(axes: Axes, graph: nx.DiGraph, labels: dict[str, str]) -> No
             width=1.5 if shared is not None or skip else 0.8,
             edge_color="#8B1A1A" if skip else "0.55" if shared is None else PALETTE[shared % len(PALETTE)],
             style="-" if shared is None else DASHES[shared % len(DASHES)],
-            connectionstyle=f"arc3,rad={(-0.28 if up else 0.28) if skip else 0.0}",
+            connectionstyle=f"arc3,rad={(-0.32 if up else 0.32) if skip else 0.0}",
         )
     axes.set_axis_off()
     axes.margins(0.12)
