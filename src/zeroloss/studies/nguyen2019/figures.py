@@ -119,7 +119,7 @@ def _draw_deep_column(column: Any, metrics: pd.DataFrame, settings: Settings, sk
             else 100 * best["errors"] / best["samples"]
         )
         mean = shown.groupby(best["epoch"]).mean()
-        axis.plot(mean.index, mean, color="#D55E00", linewidth=3.2, alpha=0.55, zorder=2.5)
+        axis.plot(mean.index, mean, color="#D55E00", linewidth=7, alpha=0.4, zorder=2.5)
 
 
 def draw_figure5(metrics: pd.DataFrame, settings: Settings) -> Canvas:
@@ -145,7 +145,7 @@ def draw_figure5(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[1, 0].set(ylabel="training error (%)", ylim=(-3, 100))
     cues = ordered_cues(sorted(settings.deep.rates, reverse=True))
     handles = list(legend_entries(cues, r"\eta", seeds=len(settings.deep.seeds) > 1, published=False, bound=None))
-    handles.append(Line2D([], [], color="#D55E00", linewidth=3.2, alpha=0.55, label=r"best $\eta$"))
+    handles.append(Line2D([], [], color="#D55E00", linewidth=7, alpha=0.4, label=r"best $\eta$"))
     handles.append(
         Line2D([], [], color="0.2", linestyle=(0, (5, 2)), linewidth=0.9, label="published, CIFAR-10, epoch 1000")
     )
