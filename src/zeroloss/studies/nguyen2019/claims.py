@@ -152,8 +152,8 @@ def _judge_valleys(metrics: pd.DataFrame, settings: Settings, activation: str, s
         tolerance=f"floor over {settings.surfaces.above:g} times the solution's loss, rim over {settings.surfaces.depth:g} "
         "times the floor",
         verdict=verdict,
-        note="a valley of a plane need not be a valley of the whole space, so this tests the picture, not the theorem; the "
-        "paper does not say how long its directions are, ours are as long as each layer's weights",
+        note="a valley of a plane need not be a valley of the whole space, so this tests the picture, not the theorem; "
+        "the paper does not say how long its directions are; ours are as long as each layer",
     )
 
 

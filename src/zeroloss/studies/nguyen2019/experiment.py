@@ -17,16 +17,16 @@ ACTIVATIONS = ("sigmoid", "softplus")
 
 def _surface_images(settings: Settings) -> ImageSample:
     one = settings.surfaces
-    return ImageSample(source=one.source, samples=one.samples, seed=one.seeds[0])
+    return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.seeds[0])
 
 
 def _deep_images(settings: Settings) -> ImageSample:
     one = settings.deep
-    return ImageSample(source=one.source, samples=one.samples, seed=one.seeds[0])
+    return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.seeds[0])
 
 
 def _cnn_images(one: ArchitectureSettings) -> ImageSample:
-    return ImageSample(source=one.source, samples=one.samples, test_samples=one.test_samples)
+    return ImageSample(source=one.source, samples=one.samples, test_samples=one.test_samples, seed=0)
 
 
 def recipes(settings: Settings) -> list[Recipe]:

@@ -43,10 +43,10 @@ def draw_surfaces(metrics: pd.DataFrame, settings: Settings, activation: str) ->
         middle = len(alphas) // 2
         axis.plot([0], [0], [log[middle, middle]], marker="*", color="#D55E00", markersize=11, zorder=10)
         axis.set(xlabel=r"$\alpha_1$", ylabel=r"$\alpha_2$", title=TITLES[skip])
-        axis.set_zlabel("ln loss")  # type: ignore[attr-defined]
+        axis.set_zlabel("ln loss")
         axis.locator_params(axis="both", nbins=5)
-        axis.view_init(elev=28, azim=-58)  # type: ignore[attr-defined]
-        axis.set_box_aspect(None, zoom=0.88)  # type: ignore[attr-defined]
+        axis.view_init(elev=28, azim=-58)
+        axis.set_box_aspect(None, zoom=0.88)
     return canvas
 
 
