@@ -245,7 +245,7 @@ def planes(skip, bad, solved=True):
     for seed in (0, 1):
         log = one**2 + two**2
         if seed < bad:
-            log = np.minimum(log, 1.5 + 4 * ((one - 1.4) ** 2 + two**2))
+            log = np.minimum(log, 1.0 + 8 * ((one - 1.4) ** 2 + two**2))
         part = {"alpha_1": np.round(one.ravel(), 9), "alpha_2": np.round(two.ravel(), 9), "loss": np.exp(log).ravel()}
         about = {"part": "surface", "activation": "sigmoid", "skip": skip, "seed": seed, "errors": 0 if solved else 1}
         tables.append(pd.DataFrame({**about, **part}))

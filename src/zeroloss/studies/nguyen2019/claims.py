@@ -181,7 +181,7 @@ def claims(settings: Settings) -> list[Claim]:
         Claim("nguyen2019-rank-sigmoid", item, f"{full}: sigmoid.", judge_rank_sigmoid),
         Claim("nguyen2019-rank-softplus", item, f"{full}: softplus, gamma = 20.", judge_rank_softplus),
         Claim("nguyen2019-rank-relu", item, "Analyticity matters: with ReLU rank is lost with M = N.", judge_rank_relu),
-        Claim("nguyen2019-rank-linear", item, "With linear neurons the rank is at most d + 1, however many there are.", judge_rank_linear),
+        Claim("nguyen2019-rank-linear", item, "With linear neurons the rank is at most d + 1.", judge_rank_linear),
         Claim("nguyen2019-lemma-2-1", item, "A loss below log(2) / N leaves no training error.", judge_lemma),
         Claim(
             "nguyen2019-valleys-sigmoid-plain", picture,
