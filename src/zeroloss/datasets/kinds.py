@@ -12,3 +12,8 @@ from zeroloss.datasets.image_tasks import ImageParity
 from zeroloss.datasets.sphere import SpherePoints
 
 AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses | ImageSplit, Field(discriminator="kind")]
+from zeroloss.datasets.image_sample import ImageSample
+from zeroloss.datasets.image_tasks import ImageParity
+from zeroloss.datasets.sphere import SpherePoints
+
+AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses | ImageSample, Field(discriminator="kind")]

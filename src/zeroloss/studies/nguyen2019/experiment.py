@@ -1,0 +1,91 @@
+"""Data sets and cells of the study, and which function computes each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from zeroloss.datasets.image_sample import ImageSample
+from zeroloss.datasets.recipes import Dataset, Recipe
+from zeroloss.studies.contract import Cell, Cost
+from zeroloss.studies.nguyen2019.settings import ArchitectureSettings, Settings
+
+ACTIVATIONS = ("sigmoid", "softplus")
+
+
+def _surface_images(settings: Settings) -> ImageSample:
+    one = settings.surfaces
+    return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.seeds[0])
+
+
+def _deep_images(settings: Settings) -> ImageSample:
+    one = settings.deep
+    return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.seeds[0])
+
+
+def _cnn_images(one: ArchitectureSettings) -> ImageSample:
+    return ImageSample(source=one.source, samples=one.samples, test_samples=one.test_samples, seed=0)
+
+
+def recipes(settings: Settings) -> list[Recipe]:
+    """Images of each experiment; the inputs of the rank experiment are drawn inside its cell, as their number varies."""
+    found = [_surface_images(settings), _deep_images(settings), *map(_cnn_images, settings.cnn.architectures)]
+    return list({recipe.name: recipe for recipe in found}.values())
+
+
+def cells(settings: Settings) -> list[Cell]:
+    rank = settings.rank
+    work = sum(n**3 for n in rank.samples) * rank.draws * len(rank.dimensions) * 4
+    found = [Cell("rank", {"part": "rank", **rank.model_dump(mode="json")}, (), Cost(4 + work * 1.5e-9, 450))]
+    found += [_surface_cell(settings, activation) for activation in ACTIVATIONS]
+    deep = settings.deep
+    runs = 2 * len(deep.seeds) * len(deep.rates)
+    steps = deep.epochs * -(-deep.samples // deep.batch)
+    # measured: 40 us per layer and step beside 7 ns per neuron and example
+    seconds = 4 + steps * deep.depth * (4e-5 + runs * deep.batch * deep.width * 7e-9)
+    memory = 500 + int(runs * deep.samples * deep.depth * deep.width * 12 / 2**20)
+    parameters = {"part": "deep", **deep.model_dump(mode="json")}
+    found.append(Cell("deep", parameters, (_deep_images(settings).name,), Cost(seconds, memory)))
+    for one in settings.cnn.architectures:
+        found += [_cnn_cell(settings, one, activation) for activation in ACTIVATIONS]
+    return found
+
+
+def _surface_cell(settings: Settings, activation: str) -> Cell:
+    s = settings.surfaces
+    parameters = {"part": "surface", "activation": activation, **s.model_dump(mode="json")}
+    for judged in ("above", "depth", "sigmoid_extent", "softplus_extent"):  # the first two are for judging only
+        del parameters[judged]
+    parameters["extent"] = s.sigmoid_extent if activation == "sigmoid" else s.softplus_extent
+    runs = 2 * len(s.seeds)
+    grid = runs * s.points**2 * s.samples * s.width * (2 * s.width + 60)
+    training = 6 * runs * s.epochs * s.samples * s.width * (s.width + 784)
+    cost = Cost(5 + (grid + training) / 40e9, 500 + s.points * s.samples * s.width * 24 // 2**20, 2)
+    return Cell(f"surface_{activation}", parameters, (_surface_images(settings).name,), cost)
+
+
+def _cnn_cell(settings: Settings, one: ArchitectureSettings, activation: str) -> Cell:
+    block = settings.cnn.model_dump(mode="json", exclude={"architectures"})
+    parameters = {"part": "cnn", "activation": activation, **block, **one.model_dump(mode="json")}
+    full = len(settings.cnn.seeds) * sum(variant != "rand" for variant in one.variants)
+    steps = full * settings.cnn.epochs * one.samples / settings.cnn.batch
+    # measured on digits: 4 ms per step of 20 images; printed sizes: 10 ms per step on one data-centre GPU
+    seconds = 5 + steps * (4e-3 if one.reduced else 1e-2)
+    memory = 600 if one.reduced else 12000
+    return Cell(f"cnn_{one.name}_{activation}", parameters, (_cnn_images(one).name,), Cost(seconds, memory))
+
+
+def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: str, quiet: bool) -> pd.DataFrame:
+    """One cell: the table of its part, with the columns that the page needs of every data set."""
+    from zeroloss.studies.nguyen2019 import compute
+
+    part = parameters["part"]
+    if part == "rank":
+        table = compute.rank(parameters, quiet)
+        return table.assign(data_title="Gaussian inputs", fidelity="synthetic", labels="none")
+    (data,) = datasets
+    compute_part = {"surface": compute.surface, "deep": compute.deep, "cnn": compute.cnn}[part]
+    table = compute_part(parameters, data, device, quiet)
+    return table.assign(**{"data_title": data.info["title"], "fidelity": data.info["fidelity"], "labels": "class"})

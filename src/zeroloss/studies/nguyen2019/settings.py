@@ -1,0 +1,151 @@
+"""Settings of the study, one block per experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Len
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+
+from zeroloss.errors import UserError
+from zeroloss.studies.contract import StudySettings
+from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.theory.nguyen2019 import check_width
+
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
+Variant = Literal["plain", "skip", "rand"]
+
+
+def _first_at_hand(value: Any, info: ValidationInfo) -> Any:
+    """A list of data sets -> the first of them that is at hand; one name stays as it is."""
+    from zeroloss.datasets import images
+
+    if info.context is None and isinstance(value, str):
+        return value  # settings stored with a result
+    root: Path | None = (info.context or {}).get("data_root")
+    available = images.available(root)
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("it must be the name of a data set or a list of names")
+    known = {*images.known_sources(), *available}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{name} is not a known data set; allowed are {', '.join(sorted(known))}")
+    return next((name for name in names if name in available), names[0])
+
+
+ImageSource = Annotated[str, BeforeValidator(_first_at_hand, json_schema_input_type=str | list[str])]
+
+
+def _enough(hidden: int, samples: int) -> None:
+    try:
+        check_width(hidden, samples)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+class RankSettings(StudySettings):
+    """Lemma 3.2: the rank of Psi(U) for random U, with M = N neurons in two hidden layers."""
+
+    seed: Annotated[int, Field(ge=0, strict=True)] = Field(description="seed of inputs and weights")
+    draws: PositiveCount = Field(description="draws of inputs and weights for each point")
+    samples: Widths = Field(description="numbers of samples N; M = N hidden neurons, half in each of two layers")
+    dimensions: Widths = Field(description="input dimensions d; the largest is judged")
+
+    exact_samples: PositiveCount = Field(
+        description="largest N at which a draw that float64 cannot certify is decided with many digits"
+    )
+    digits: Annotated[int, Field(ge=50, strict=True)] = Field(description="decimal digits of that elimination")
+
+    @model_validator(mode="after")
+    def _even(self) -> Self:
+        if any(n % 2 for n in self.samples):
+            raise ValueError("samples: every N must be even, half of the neurons are in each layer")
+        return self
+
+
+class SurfaceSettings(StudySettings):
+    """Figure 3: the loss on random planes through the solution that SGD finds."""
+
+    source: ImageSource = Field(description="a data set, or a list of which the first at hand is taken")
+    seeds: Seeds = Field(description="seeds of initial weights and directions; the images are those of the first")
+    samples: PositiveCount = Field(description="number of images N; as many hidden neurons M are wired")
+    width: PositiveCount = Field(description="neurons in each of the two hidden layers; twice this is at least N")
+    rate: StepSize = Field(description="learning rate")
+    momentum: Momentum = Field(description="Nesterov momentum")
+    epochs: PositiveCount = Field(description="passes over the images")
+    batch: PositiveCount = Field(description="images per step")
+    sigmoid_extent: StepSize = Field(description="half-width of the plane, sigmoid")
+    softplus_extent: StepSize = Field(description="half-width of the plane, softplus")
+    points: Annotated[int, Field(ge=5, strict=True)] = Field(description="grid points per axis, odd")
+    above: Factor = Field(description="a valley is bad if its least loss is more than this times the solution's")
+    depth: Factor = Field(description="a valley counts if its rim is at least this times its least loss")
+
+    @model_validator(mode="after")
+    def _checks(self) -> Self:
+        _enough(2 * self.width, self.samples)
+        if self.points % 2 == 0:
+            raise ValueError("points must be odd, so that the solution is a point of the grid")
+        return self
+
+
+class DeepSettings(StudySettings):
+    """Figure 5: a very deep and narrow network with and without skip connections."""
+
+    source: ImageSource = Field(description="a data set, or a list of which the first at hand is taken")
+    seeds: Seeds = Field(description="seeds of initial weights and of the wired neurons; images are those of the first")
+    samples: PositiveCount = Field(description="number of images N; as many hidden neurons are wired")
+    depth: PositiveCount = Field(description="hidden layers")
+    width: PositiveCount = Field(description="neurons per hidden layer")
+    rates: Annotated[list[StepSize], Len(min_length=1)] = Field(description="learning rates; the best is drawn bold")
+    momentum: Momentum = Field(description="Nesterov momentum")
+    epochs: PositiveCount = Field(description="passes over the images")
+    batch: PositiveCount = Field(description="images per step")
+    record_every: PositiveCount = Field(description="epochs between records")
+
+    @model_validator(mode="after")
+    def _checks(self) -> Self:
+        _enough(self.depth * self.width, self.samples)
+        return self
+
+
+class ArchitectureSettings(StudySettings):
+    """One convolutional network of Tables 1, 2 and 4."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+$", description="name of its cells")
+    row: Literal["CNN13", "VGG11"] = Field(description="the row of the paper's tables that it stands beside")
+    reduced: bool = Field(description="whether it is smaller than the paper's")
+    source: ImageSource = Field(description="a data set, or a list of which the first at hand is taken")
+    samples: PositiveCount = Field(description="training images N; as many hidden neurons are wired")
+    test_samples: PositiveCount = Field(description="test images")
+    layers: Annotated[list[str], Len(min_length=1)] = Field(
+        description="hidden layers: '3x3 64', '3x3 64 /2', 'pool', 'full 128'"
+    )
+    variants: Annotated[list[Variant], Len(min_length=1)] = Field(
+        description="plain; skip: all weights trained; rand: hidden weights stay random"
+    )
+
+
+class CnnSettings(StudySettings):
+    """Tables 1, 2 and 4: convolutional networks with and without skip connections."""
+
+    architectures: Annotated[list[ArchitectureSettings], Len(min_length=1)] = Field(description="the networks")
+    seeds: Seeds = Field(description="seeds of initial weights, wired neurons and order of the images")
+    rate: StepSize = Field(description="learning rate at the start; divided by 10 at 50 % and 75 % of the epochs")
+    momentum: Momentum = Field(description="Nesterov momentum")
+    epochs: PositiveCount = Field(description="passes over the images where all weights are trained")
+    rand_epochs: PositiveCount = Field(description="passes where only the output layer is trained")
+    gain: StepSize = Field(description="variance of hidden weights at the start times their fan-in")
+    batch: PositiveCount = Field(description="images per step")
+    record_every: PositiveCount = Field(description="epochs between records")
+
+
+class Settings(StudySettings):
+    """Nguyen, Mukkamala, Hein 2019."""
+
+    rank: RankSettings = Field(description="Lemma 3.2: rank of the feature matrix")
+    surfaces: SurfaceSettings = Field(description="Figure 3: loss surfaces")
+    deep: DeepSettings = Field(description="Figure 5: 150 layers")
+    cnn: CnnSettings = Field(description="Tables 1, 2, 4")
