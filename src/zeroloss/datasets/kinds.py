@@ -7,13 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from zeroloss.datasets.image_classes import ImageClasses
+from zeroloss.datasets.image_sample import ImageSample
 from zeroloss.datasets.image_split import ImageSplit
 from zeroloss.datasets.image_tasks import ImageParity
 from zeroloss.datasets.sphere import SpherePoints
 
-AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses | ImageSplit, Field(discriminator="kind")]
-from zeroloss.datasets.image_sample import ImageSample
-from zeroloss.datasets.image_tasks import ImageParity
-from zeroloss.datasets.sphere import SpherePoints
-
-AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses | ImageSample, Field(discriminator="kind")]
+AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses | ImageSample | ImageSplit, Field(discriminator="kind")]

@@ -128,7 +128,8 @@ class SkipCnn(nn.Module):
                 deviation = (gain / module.weight[0].numel()) ** 0.5
                 generator = torch_generator(seed, "hidden", index)
                 nn.init.trunc_normal_(module.weight, 0, deviation, -2 * deviation, 2 * deviation, generator=generator)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         deviation = self.readout.in_features**-0.5
         nn.init.normal_(self.readout.weight, 0, deviation, generator=torch_generator(seed, "readout"))
 

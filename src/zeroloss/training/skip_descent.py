@@ -115,7 +115,10 @@ def train(
     velocity = torch.zeros_like(flat)
     generator = torch_generator(order_seed, "order of examples")
     count = len(rates)
-    diverged, recorded, loss, errors = np.full(count, -1), [], [], []
+    diverged = np.full(count, -1)
+    recorded: list[int] = []
+    loss: list[np.ndarray] = []
+    errors: list[np.ndarray] = []
 
     def record(epoch: int) -> None:
         now, wrong = losses(outputs(networks, x, activation), labels)

@@ -79,7 +79,7 @@ def loss_surface(
         def at(mine: torch.Tensor, one: torch.Tensor, two: torch.Tensor, alpha: float = alpha) -> torch.Tensor:
             return mine + alpha * one + axis * two
 
-        here = value(at(*bases))
+        here = value(at(bases[0], bases[1], bases[2]))
         values = [here]
         for layer in range(1, len(network.weights)):
             weight = at(network.weights[layer], first.weights[layer], second.weights[layer])

@@ -39,7 +39,7 @@ def draw_surfaces(metrics: pd.DataFrame, settings: Settings, activation: str) ->
         axis = canvas.add_subplot(1, 2, number, projection="3d")
         alphas, log = log_surface(metrics, activation, skip, settings.surfaces.seeds[0])
         one, two = np.meshgrid(alphas, alphas, indexing="ij")
-        axis.plot_surface(one, two, log, cmap="viridis", rstride=1, cstride=1, linewidth=0.15, edgecolor="0.3")  # type: ignore[attr-defined]
+        axis.plot_surface(one, two, log, cmap="viridis", rstride=1, cstride=1, linewidth=0.15, edgecolor="0.3")
         middle = len(alphas) // 2
         axis.plot([0], [0], [log[middle, middle]], marker="*", color="#D55E00", markersize=11, zorder=10)
         axis.set(xlabel=r"$\alpha_1$", ylabel=r"$\alpha_2$", title=TITLES[skip])
