@@ -89,7 +89,7 @@ def judge_natural_first(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         shown.append(f"{_title(source)}: {text}")
     measured = f"{min(ratios):.2f} (least ratio of epochs, Random over natural)" if ratios else "no simple natural set"
     return Judgement(
-        expected="> 1 for every simple natural set (published: 2.5 to 6)",
+        expected="> 1 for every simple natural set (published: 2 to 6)",
         measured=measured,
         spread="95 % t intervals over seeds of ln(ratio), together by Bonferroni, in the note",
         tolerance="none: the sign decides, where the interval leaves out 0",

@@ -35,6 +35,7 @@ PLACES = {
     "semeion": 8, "digits": 9,
 }  # fmt: skip
 MARKERS = "os^Dv<Pp>X"
+DARK = (0.1, 0.1, 0.1)
 DASHED = (0, (5, 2))
 
 
@@ -48,7 +49,8 @@ def cues(sources: Sequence[str]) -> dict[str, Cue]:
     found = {}
     for source in sources:
         place = PLACES.get(source, 7)
-        found[source] = Cue(palette[place], MARKERS[place])
+        # the one that matters in dark, for the palette's pink is too light for a thin line
+        found[source] = Cue(DARK if source == RANDOM else palette[place], MARKERS[place])
     return found
 
 
@@ -101,24 +103,24 @@ def draw_figure1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     from matplotlib.lines import Line2D
     from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-    of = cues(names(settings))
+    of, last = cues(names(settings)), max(15, settings.epochs)
     percent = metrics.assign(train=100 * metrics["train_accuracy"], test=100 * metrics["test_accuracy"])
-    canvas, panels = plt.subplots(1, 3, figsize=(13.5, 5.0), sharex=True, layout="constrained")
+    canvas, panels = plt.subplots(1, 3, figsize=(13.5, 5.0), layout="constrained")
     for axes, value in zip(panels, ("normalised_loss", "train", "test"), strict=True):
         _draw_ours(axes, percent, value, of)
         axes.axvline(settings.drop_after + 0.5, color="0.5", linewidth=0.8, linestyle="-.", zorder=1)
-        axes.set_xlabel("epoch")
+        axes.set(xlabel="epoch", xscale="log", xlim=(0.36, 1.06 * last))
+        axes.set_xticks([t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if t <= last])
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
     curves = published_curves()
     _draw_published(panels[0], curves[curves["panel"] == "a"], of, 1.0, 0.05)
     _draw_published(panels[1], curves[curves["panel"] == "b"], of, 100.0, 5.0)
-    panels[0].set(title="(a) training loss", ylabel=r"cross-entropy / $\ln K$", xscale="log")
-    panels[1].set(title="(b) training accuracy", ylabel="training accuracy, %", ylim=(0, 103))
-    panels[2].set(title="(c) test accuracy (ours)", ylabel="test accuracy, %", ylim=(0, 103))
-    panels[0].set_xlim(0.36, 1.06 * max(15, settings.epochs))
+    panels[0].set(title="(a) training loss", ylabel=r"cross-entropy / $\ln K$")
+    panels[1].set(title="(b) training accuracy", ylabel="training accuracy, %", ylim=(0, 105))
+    panels[2].set(title="(c) test accuracy (ours)", ylabel="test accuracy, %", ylim=(0, 105))
     panels[0].set_ylim(-0.02, 1.05 * max(1.0, float(metrics["normalised_loss"].max())))
-    panels[0].set_xticks([t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if t <= max(15, settings.epochs)])
-    panels[0].xaxis.set_major_formatter(ScalarFormatter())
-    panels[0].xaxis.set_minor_formatter(NullFormatter())
+    panels[2].set_xlim(left=0.9)
     panels[2].axhline(100 / settings.random.classes, color="0.2", linestyle=":", linewidth=1.3, zorder=1)
     handles = [
         Line2D([], [], color=cue.colour, marker=cue.marker, label=TITLES.get(source, source))
