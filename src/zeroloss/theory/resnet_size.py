@@ -11,9 +11,7 @@ from collections.abc import Sequence
 RESNET18_WIDTH, RESNET18_BLOCKS = 64, (2, 2, 2, 2)
 
 
-def _convolutions(
-    channels: int, width: int, blocks: Sequence[int], side: int = 0
-) -> list[tuple[int, int, int, int]]:
+def _convolutions(channels: int, width: int, blocks: Sequence[int], side: int = 0) -> list[tuple[int, int, int, int]]:
     """Every convolution in order: channels in, channels out, side of its kernel, side of its output."""
     found = [(channels, width, 3, side)]
     before = width

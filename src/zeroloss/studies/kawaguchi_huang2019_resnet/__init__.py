@@ -19,7 +19,10 @@ does not show, tells natural from random data: both are fitted, only one is lear
 
 STUDY = Study(
     name="kawaguchi_huang2019_resnet",
-    paper="Kawaguchi, Huang (2019), Gradient descent finds global minima for generalizable deep neural networks of practical sizes",
+    paper=(
+        "Kawaguchi, Huang (2019), Gradient descent finds global minima for generalizable deep neural networks of "
+        "practical sizes"
+    ),
     arxiv="1908.02419",
     summary=SUMMARY,
     settings=experiment.Settings,

@@ -228,7 +228,9 @@ def judge_generalises(metrics: pd.DataFrame, settings: Settings) -> Judgement:
             # five comparisons at 95 % are one at 99 %
             found = fraction(int(hits.sum()), int(runs["test_samples"].sum()), 5)
             verdicts.append("reproduced" if found.low <= chance <= found.high else "differs")
-            shown.append(f"Random {found.value:.3f} (99 % interval {found.low:.3f} to {found.high:.3f}, chance {chance:g})")
+            shown.append(
+                f"Random {found.value:.3f} (99 % interval {found.low:.3f} to {found.high:.3f}, chance {chance:g})"
+            )
         else:
             each = [fraction(int(h), int(t), 5) for h, t in zip(hits, runs["test_samples"], strict=True)]
             above = all(one.low > chance for one in each)
@@ -245,13 +247,19 @@ def judge_generalises(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     )
 
 
+STATEMENTS = {
+    "fits": "A residual net of practical size reaches 100 % training accuracy on every data set, random labels included.",
+    "natural-first": "Simple natural data sets are fitted in fewer epochs than random images with random labels.",
+    "order": "In the first epoch the data sets have the order of the published training accuracies.",
+    "kink": "The training loss kinks downwards where the learning rate drops.",
+    "parameters": "The net that fits has many orders of magnitude fewer parameters than n^8, which earlier theory asks for.",
+    "generalises": "The trained net generalises on natural data and not on random data.",
+}
+
+
 def claims(settings: Settings) -> list[Claim]:
-    items = ("000-F2",)
+    judges = (judge_fits, judge_natural_first, judge_order, judge_kink, judge_parameters, judge_generalises)
     return [
-        Claim("fits", items, "A residual net of practical size reaches 100 % training accuracy on every data set, random labels included.", judge_fits),
-        Claim("natural-first", items, "Simple natural data sets are fitted in fewer epochs than random images with random labels.", judge_natural_first),
-        Claim("order", items, "In the first epoch the data sets have the order of the published training accuracies.", judge_order),
-        Claim("kink", items, "The training loss kinks downwards where the learning rate drops.", judge_kink),
-        Claim("parameters", items, "The net that fits has many orders of magnitude fewer parameters than n^8, which earlier theory asks for.", judge_parameters),
-        Claim("generalises", items, "The trained net generalises on natural data and not on random data.", judge_generalises),
-    ]  # fmt: skip
+        Claim(name, ("000-F2",), statement, judge)
+        for (name, statement), judge in zip(STATEMENTS.items(), judges, strict=True)
+    ]

@@ -165,7 +165,11 @@ def figures(settings: Settings) -> list[Figure]:
     sizes = ", ".join(f"{TITLES.get(str(one.found), str(one.found))} {one.train:,}" for one in present(settings))
     kmnist = "kmnist" in names(settings)
     half = " KMNIST: official files at hand may be its test half only; the data table says it." if kmnist else ""
-    few = " The paper trains on whole data sets, so that its epochs hold more steps than ours." if _small(settings) else ""
+    few = (
+        " The paper trains on whole data sets, so that its epochs hold more steps than ours."
+        if _small(settings)
+        else ""
+    )
     caption = (
         f"Net: {size_text(settings)}. Training images n: {sizes}, Random {random.train:,} (uniform pixels "
         f"{random.channels}x{random.side}x{random.side}, random labels). SGD, batch {settings.batch}, momentum "

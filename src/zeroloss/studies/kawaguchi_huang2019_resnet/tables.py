@@ -85,7 +85,10 @@ def make_sizes(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"data set": title, "n": n, "parameters": count}
-            | {f"orders of magnitude to {name}": power * np.log10(n) - np.log10(count) for name, power in POWERS.items()}
+            | {
+                f"orders of magnitude to {name}": power * np.log10(n) - np.log10(count)
+                for name, power in POWERS.items()
+            }
             for title, n, count in rows
         ]
     )
@@ -98,8 +101,8 @@ def tables(settings: Settings) -> list[Table]:
             items=("000-F2",),
             title="Epochs to fit and test accuracy, natural and random data",
             caption=(
-                f"Epochs until the running training accuracy of an epoch reaches a level (range over {seeds_text(settings.seeds)}) "
-                "and accuracies after the last epoch (means over seeds). Published: first legible epoch of the paper's curve "
+                "Epochs until the running training accuracy of an epoch reaches a level "
+                f"(range over {seeds_text(settings.seeds)}) and accuracies after the last epoch (means over seeds). Published: first legible epoch of the paper's curve "
                 "at 90 % or more, with its own n."
             ),
             make=make_summary,
