@@ -102,8 +102,8 @@ def tables(settings: Settings) -> list[Table]:
             title="Epochs to fit and test accuracy, natural and random data",
             caption=(
                 "Epochs until the running training accuracy of an epoch reaches a level "
-                f"(range over {seeds_text(settings.seeds)}) and accuracies after the last epoch (means over seeds). Published: first legible epoch of the paper's curve "
-                "at 90 % or more, with its own n."
+                f"(range over {seeds_text(settings.seeds)}) and accuracies after the last epoch (means over seeds). "
+                "Published: first legible epoch of the paper's curve at 90 % or more, with its own n."
             ),
             make=make_summary,
         ),
