@@ -11,7 +11,7 @@ from zeroloss.errors import UserError
 from zeroloss.studies.kawaguchi_huang2019_resnet import STUDY, claims, experiment, figures, tables
 
 NAME = "kawaguchi_huang2019_resnet"
-SMALL = {"seeds": [0, 1], "epochs": 4, "drop_after": 3, "batch": 8, "width": 2, "blocks": [1, 1]}
+SMALL = {"seeds": [0, 1], "epochs": 2, "drop_after": 1, "batch": 8, "width": 2, "blocks": [1, 1]}
 SMALL["random"] = {"train": 16, "test": 8, "side": 6, "channels": 3, "classes": 4}
 
 
@@ -82,6 +82,18 @@ def build(settings, cell):
     return [recipes[name].build(None) for name in cell.datasets]
 
 
+@pytest.fixture
+def one_thread():
+    """As in a job: threads of a busy machine wait for each other at every convolution."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_a_cell_that_is_killed_goes_on_with_the_same_bits(tmp_path, monkeypatch):
     settings = load(sources=sources(["digits"]), **SMALL)
     assert [cell.name for cell in STUDY.cells(settings)] == ["digits", "random"]
@@ -93,8 +105,8 @@ def test_a_cell_that_is_killed_goes_on_with_the_same_bits(tmp_path, monkeypatch)
             return STUDY.run(cell.parameters, data, device="cpu", quiet=True, checkpoints=checkpoints)
 
         whole = run(Checkpoints(tmp_path / cell.name / "a", "k"))
-        assert len(whole) == 2 * 4 and not whole["diverged"].any()
-        assert whole["learning_rate"].tolist() == pytest.approx([0.1, 0.1, 0.1, 0.01] * 2)
+        assert len(whole) == 2 * 2 and not whole["diverged"].any()
+        assert whole["learning_rate"].tolist() == pytest.approx([0.1, 0.01] * 2)
         # killed between the seeds: a checkpoint of the first is there
         half = Checkpoints(tmp_path / cell.name / "b", "k", seconds=0)
         STUDY.run({**cell.parameters, "seeds": [0]}, data[:1], device="cpu", quiet=True, checkpoints=half)

@@ -182,7 +182,7 @@ def judge_kink(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread="95 % t intervals over seeds, together by Bonferroni, in the note",
         tolerance="none: the sign decides, where the interval leaves out 0",
         verdict=_together(verdicts),
-        note=f"{'; '.join(shown)}; the others had a run that was fitted before the drop; published, after epoch 9: {as_published}",
+        note=f"{'; '.join(shown)}; others had a run fitted before the drop; published, after epoch 9: {as_published}",
     )
 
 
