@@ -109,10 +109,10 @@ _SHAPES = {"digits": (8, 1), "semeion": (16, 1), "mnist": (28, 1), "kmnist": (28
 
 
 def _cost(settings: Settings, side: int, channels: int, train: int, test: int) -> Cost:
-    """Measured: a core does 35 to 45 GFLOP/s in these convolutions, and a step of a small net has 2 ms of overhead."""
+    """Measured: a busy core does 33 GFLOP/s in these convolutions, and a step of a small net has 3 ms of overhead."""
     flops = 2.0 * resnet_size.multiplications(side, channels, settings.width, settings.blocks)
     passes = len(settings.seeds) * settings.epochs
-    seconds = passes * (flops * (3 * train + test) / 38e9 + 2e-3 * train / settings.batch)
+    seconds = passes * (flops * (3 * train + test) / 33e9 + 3e-3 * train / settings.batch)
     pixels = side * side * channels
     memory = 450 + 12.0 * (train + test) * pixels / 2**20 + 24.0 * settings.batch * side**2 * settings.width * 8 / 2**20
     return Cost(4 + seconds, memory_mb=int(memory), disk_mb=0.2)
