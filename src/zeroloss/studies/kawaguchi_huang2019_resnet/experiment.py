@@ -114,7 +114,7 @@ def _cost(settings: Settings, side: int, channels: int, train: int, test: int) -
     passes = len(settings.seeds) * settings.epochs
     seconds = passes * (flops * (3 * train + test) / 33e9 + 3e-3 * train / settings.batch)
     pixels = side * side * channels
-    memory = 450 + 12.0 * (train + test) * pixels / 2**20 + 24.0 * settings.batch * side**2 * settings.width * 8 / 2**20
+    memory = 600 + 12.0 * (train + test) * pixels / 2**20 + 24.0 * settings.batch * side**2 * settings.width * 8 / 2**20
     return Cost(4 + seconds, memory_mb=int(memory), disk_mb=0.2)
 
 

@@ -35,7 +35,8 @@ PLACES = {
     "semeion": 8, "digits": 9,
 }  # fmt: skip
 MARKERS = "os^Dv<Pp>X"
-DARK = (0.1, 0.1, 0.1)
+# the palette's pink and yellow are too light for thin lines
+DARKER = {RANDOM: (0.1, 0.1, 0.1), "semeion": (0.6, 0.53, 0.0)}
 DASHED = (0, (5, 2))
 
 
@@ -49,8 +50,7 @@ def cues(sources: Sequence[str]) -> dict[str, Cue]:
     found = {}
     for source in sources:
         place = PLACES.get(source, 7)
-        # the one that matters in dark, for the palette's pink is too light for a thin line
-        found[source] = Cue(DARK if source == RANDOM else palette[place], MARKERS[place])
+        found[source] = Cue(DARKER.get(source, palette[place]), MARKERS[place])
     return found
 
 
