@@ -10,6 +10,10 @@ from zeroloss.datasets.image_classes import ImageClasses
 from zeroloss.datasets.image_sample import ImageSample
 from zeroloss.datasets.image_split import ImageSplit
 from zeroloss.datasets.image_tasks import ImageParity
+from zeroloss.datasets.random_images import RandomImages
 from zeroloss.datasets.sphere import SpherePoints
 
 AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses | ImageSample | ImageSplit, Field(discriminator="kind")]
+AnyRecipe = Annotated[
+    SpherePoints | ImageParity | ImageClasses | ImageSplit | RandomImages, Field(discriminator="kind")
+]

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Len
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from zeroloss.studies.contract import StudySettings
 
 PositiveCount = Annotated[int, Field(ge=1, strict=True)]
 StepSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -42,3 +45,35 @@ def _image_sources(value: Any, info: ValidationInfo) -> Any:
 
 
 ImageSources = Annotated[list[str], BeforeValidator(_image_sources, json_schema_input_type=str | list[str])]
+
+# data sets that no checksum is kept of: <name>.npz in the data folder brings them
+BROUGHT_BY_USERS = ("cifar100", "svhn")
+
+
+class ImageChoice(StudySettings):
+    """Images that a study wants: the first of some sources that is at hand, or none where none is."""
+
+    first_of: Annotated[list[str], Len(min_length=1)] = Field(description="names of sources, the preferred one first")
+    train: PositiveCount = Field(description="training images: the first of the source")
+    test: PositiveCount = Field(description="test images: the first of its test set")
+    # no setting: what is at hand is looked up when settings are loaded, and stored with results
+    found: SkipJsonSchema[str | None] = Field(None, description="the source that is taken; null where none is at hand")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_up(cls, value: Any, info: ValidationInfo) -> Any:
+        """Fill in ``found``. At hand is what needs no network: data.root, earlier downloads, digits."""
+        from zeroloss.datasets import images
+
+        if not isinstance(value, dict) or not isinstance(value.get("first_of"), list):
+            return value
+        if info.context is None and "found" in value:
+            return value  # settings stored with a result, maybe where other data was
+        if "found" in value:
+            raise ValueError("found is looked up in data.root and cannot be set")
+        available = images.available((info.context or {}).get("data_root"))
+        known = {*images.known_sources(), *available, *BROUGHT_BY_USERS}
+        for name in value["first_of"]:
+            if name not in known:
+                raise ValueError(f"{name} is not a known data set; allowed are {', '.join(sorted(known))}")
+        return {**value, "found": next((name for name in value["first_of"] if name in available), None)}
