@@ -13,7 +13,6 @@ from zeroloss.datasets.image_tasks import ImageParity
 from zeroloss.datasets.random_images import RandomImages
 from zeroloss.datasets.sphere import SpherePoints
 
-AnyRecipe = Annotated[SpherePoints | ImageParity | ImageClasses | ImageSample | ImageSplit, Field(discriminator="kind")]
 AnyRecipe = Annotated[
-    SpherePoints | ImageParity | ImageClasses | ImageSplit | RandomImages, Field(discriminator="kind")
+    SpherePoints | ImageParity | ImageClasses | ImageSample | ImageSplit | RandomImages, Field(discriminator="kind")
 ]
