@@ -103,7 +103,7 @@ class Growth:
 def growth(times: dict[int, np.ndarray], cap: float, resamples: int, generator: np.random.Generator) -> Growth | None:
     """Exponential against power law: least squares of ln(median time) on L and on ln L, both with two parameters.
 
-    Seeds are resampled within each depth. Runs that were stopped count with the cap; a depth whose median is stopped
+    Seeds are resampled within each depth. A run that starts at its target counts with one step. Runs that were stopped count with the cap; a depth whose median is stopped
     is left out, so that the cap bends nothing. None with fewer than four depths.
 
     Args:
@@ -112,7 +112,7 @@ def growth(times: dict[int, np.ndarray], cap: float, resamples: int, generator: 
         resamples: bootstrap draws.
         generator: randomness of the draws.
     """
-    filled = {depth: np.where(np.isnan(values), cap, values) for depth, values in sorted(times.items())}
+    filled = {depth: np.where(np.isnan(values), cap, np.maximum(values, 1)) for depth, values in sorted(times.items())}
     kept = [depth for depth, values in filled.items() if np.median(values) < cap]
     if len(kept) < 4:
         return None

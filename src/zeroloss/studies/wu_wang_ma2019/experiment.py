@@ -71,7 +71,7 @@ def cells(settings: Settings) -> list[Cell]:
         "part": "small", "deep": deep, "growth": settings.growth.model_dump(), "goal": depth.goal,
         "theorem": settings.theorem.model_dump(), "identity": settings.identity.model_dump(),
     }  # fmt: skip
-    calls = settings.theorem.steps * sum(settings.theorem.depths)
+    calls = float(settings.theorem.steps * sum(settings.theorem.depths))
     calls += 0.5 * len(settings.growth.dimensions) * settings.growth.steps * sum(settings.growth.depths)
     found.append(Cell("small", small, (), Cost(6 + calls * PER_CALL, 450)))
     for source in residual.sources:
@@ -81,9 +81,7 @@ def cells(settings: Settings) -> list[Cell]:
             seconds = 4 + nets * blocks * residual.samples * residual.width**2 * 9e-10
             parameters |= {"depth": blocks, "source": source}
             cost = Cost(seconds, 600)
-            found.append(
-                Cell(f"residual_{source}_l{blocks}", parameters, (_images(settings, source).name,), cost)
-            )
+            found.append(Cell(f"residual_{source}_l{blocks}", parameters, (_images(settings, source).name,), cost))
     return found
 
 
@@ -182,7 +180,9 @@ def _escape(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: 
         plus, minus = path.losses[signs[0]], path.losses[signs[1]]
         same = np.array_equal(plus, minus, equal_nan=True)
         gap = float(np.nanmax(np.abs(plus - minus)))
-        rows.append({"part": "symmetry", "depth": depth, "identical": same, "gap": gap, "steps": int(np.isfinite(plus).sum())})
+        rows.append(
+            {"part": "symmetry", "depth": depth, "identical": same, "gap": gap, "steps": int(np.isfinite(plus).sum())}
+        )
         progress.advance(state=f"L={depth}")
     return rows
 

@@ -29,13 +29,12 @@ def judge_zas_polynomial(metrics: pd.DataFrame, settings: Settings) -> Judgement
         missing = int(best["iterations"].isna().sum())
         return Judgement("<= 3", f"{missing} runs reached no target", "", "", "undecided", "needs three depths")
     slopes = [
-        loglog_slope(group["depth"], group["iterations"].clip(lower=1)) for _, group in best.groupby(["dimension", "seed"])
+        loglog_slope(group["depth"], group["iterations"].clip(lower=1))
+        for _, group in best.groupby(["dimension", "seed"])
     ]
     found = estimate(slopes)
     half = 0.0 if np.isnan(found.half_width) else found.half_width
-    verdict: Verdict = (
-        "reproduced" if found.mean + half <= 3 else "differs" if found.mean - half > 3 else "undecided"
-    )
+    verdict: Verdict = "reproduced" if found.mean + half <= 3 else "differs" if found.mean - half > 3 else "undecided"
     medians = best.groupby("depth")["iterations"].median()
     return Judgement(
         expected="at most 3",

@@ -57,8 +57,6 @@ def rows(parameters: Mapping[str, Any], data: Dataset, device: str, progress: Pr
             name = {"part": "residual", "start": start, **about, "seed": seed, "step_size": eta}
             name["diverged_at"] = int(path.diverged_at[index])
             for k in np.flatnonzero(np.isfinite(path.losses[index])):
-                found.append(
-                    {**name, "step": int(k), "loss": path.losses[index, k], "error": path.errors[index, k]}
-                )
+                found.append({**name, "step": int(k), "loss": path.losses[index, k], "error": path.errors[index, k]})
         progress.advance(state=f"L={depth}, {start}")
     return found

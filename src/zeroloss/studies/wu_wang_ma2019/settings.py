@@ -28,7 +28,9 @@ def _one_source(value: Any, info: ValidationInfo) -> Any:
     from zeroloss.datasets import images
 
     if value == "auto":
-        return ["fashion_mnist" if "fashion_mnist" in images.available((info.context or {}).get("data_root")) else "digits"]
+        return [
+            "fashion_mnist" if "fashion_mnist" in images.available((info.context or {}).get("data_root")) else "digits"
+        ]
     return value
 
 
@@ -46,7 +48,9 @@ class EscapeSettings(StudySettings):
     step_sizes: StepSizes = Field(description="eta, one for each depth")
     steps: PositiveCount = Field(description="the most steps")
     goal: Goal = Field(description="a run ends when R is at most this share of |Phi|_F^2 / 2")
-    singular_depth: PositiveCount = Field(description="L at which singular values of the product are kept; one of depths")
+    singular_depth: PositiveCount = Field(
+        description="L at which singular values of the product are kept; one of depths"
+    )
     points: PositiveCount = Field(description="steps, spaced evenly in log(step), that are kept for the figures")
 
     @model_validator(mode="after")

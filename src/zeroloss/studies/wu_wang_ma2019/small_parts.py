@@ -141,9 +141,7 @@ def identity(settings: Mapping[str, Any], goal: float, device: str, progress: Pr
     norms = np.linalg.norm(targets, axis=(1, 2))
     from zeroloss.networks import deep_linear
 
-    layers = [
-        part.to(device) for part in deep_linear.identity(deep_linear.layer_shapes(3, 3, 3, depth), len(names))
-    ]
+    layers = [part.to(device) for part in deep_linear.identity(deep_linear.layer_shapes(3, 3, 3, depth), len(names))]
     path = _descend(layers, targets, eta, steps, goal * 0.5 * norms**2)
     rows: Rows = []
     for index, name in enumerate(names):
