@@ -32,7 +32,8 @@ def _draw_series(axes: Axes, table: pd.DataFrame, start: str, cap: int) -> None:
     # side by side: a constant factor on a logarithmic axis
     shift = 1.06 ** (list(STARTS).index(start) - 2)
     done = table.dropna(subset=["iterations"])
-    by_depth = done.assign(iterations=done["iterations"].clip(lower=1)).groupby("depth")["iterations"]
+    # a start at its target has no place on a logarithmic axis
+    by_depth = done[done["iterations"] > 0].groupby("depth")["iterations"]
     medians = by_depth.median()
     if len(medians):
         low, high = medians - by_depth.min(), by_depth.max() - medians
