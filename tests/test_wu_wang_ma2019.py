@@ -44,6 +44,13 @@ def test_zas_starts_at_four_times_the_guaranteed_rate():
     assert losses[1] / losses[0] == pytest.approx(0.99**2, rel=1e-12)
 
 
+def test_one_step_of_size_one_from_zas_reaches_any_target():
+    layers = deep_linear.zero_asymmetric(deep_linear.layer_shapes(4, 4, 4, 7), 1)
+    phi = torch.randn(4, 4, generator=torch_generator(1, "phi"), dtype=torch.float64)
+    path = deep_linear_descent.descend(layers, torch.eye(4, dtype=torch.float64), phi, 1.0, 5, stop_below=1e-28)
+    assert path.converged_at[0] == 1
+
+
 # plateaus and signs
 
 
@@ -250,7 +257,8 @@ def test_plateau_judges():
 
 def fixed(start, dimension, reached, depth=8, target="minus", obstructed=False):
     row = {"part": "depth", "kind": "fixed", "start": start, "dimension": dimension, "depth": depth, "target": target}
-    return pd.DataFrame([{**row, "seed": 0, "iterations": 9.0 if reached else np.nan, "obstructed": obstructed}])
+    return pd.DataFrame([{**row, "seed": 0, "iterations": 9.0 if reached else np.nan, "obstructed": obstructed,
+                          "sign": 1.0, "diverged_at": -1}])  # fmt: skip
 
 
 def test_parity_judge():

@@ -103,8 +103,9 @@ class Growth:
 def growth(times: dict[int, np.ndarray], cap: float, resamples: int, generator: np.random.Generator) -> Growth | None:
     """Exponential against power law: least squares of ln(median time) on L and on ln L, both with two parameters.
 
-    Seeds are resampled within each depth. A run that starts at its target counts with one step. Runs that were stopped count with the cap; a depth whose median is stopped
-    is left out, so that the cap bends nothing. None with fewer than four depths.
+    Seeds are resampled within each depth. A run that starts at its target counts with one step, a run that was stopped
+    with the cap; a depth whose median is stopped is left out, so that the cap bends nothing. None with fewer than four
+    depths.
 
     Args:
         times: depth -> time of each seed, NaN where it was stopped.

@@ -133,7 +133,17 @@ def judge_parity(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread=f"{int((~odd).sum())} and {int(odd.sum())} runs, cap {settings.depth.steps} steps",
         tolerance="none",
         verdict="reproduced" if even_share == 1 and odd_share == 0 else "differs",
-        note=f"by depth: {by_depth}",
+        note=f"by depth: {by_depth}. {_exceptions(table, odd, reached)}",
+    )
+
+
+def _exceptions(table: pd.DataFrame, odd: pd.Series, reached: pd.Series) -> str:
+    """How often the exceptions start on the other side: the noise N(0, 1/(dL)) is not small in shallow networks."""
+    crossed, stuck = table[odd & reached], table[~odd & ~reached]
+    return (
+        f"Of {len(crossed)} odd runs that reach it {int((crossed['sign'] < 0).sum())} start with a negative determinant, of "
+        f"{len(stuck)} even runs that do not {int((stuck['sign'] < 0).sum())}; the others cross a singular layer, or wait at "
+        "a saddle beyond the cap: near identity is balanced only in deep networks"
     )
 
 
@@ -149,7 +159,10 @@ def judge_haar_determinant(metrics: pd.DataFrame, settings: Settings) -> Judgeme
     crossed, late = int((reached & blocked).sum()), int((~reached & ~blocked).sum())
     verdict: Verdict = "differs" if crossed else "undecided" if late else "reproduced"
     slow = table[~reached & ~blocked]
-    where = ", ".join(f"{row.target} d={row.dimension:g} L={row.depth:g}" for row in slow.itertuples())
+    where = ", ".join(
+        f"{row.target} d={row.dimension:g} L={row.depth:g}" + (" (diverged)" if row.diverged_at >= 0 else "")
+        for row in slow.itertuples()
+    )
     return Judgement(
         expected="reached where the signs agree, and only there",
         measured=(

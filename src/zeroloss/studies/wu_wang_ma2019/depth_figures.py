@@ -197,8 +197,8 @@ def figures(settings: Settings, starts_text: str, ours: str) -> list[Figure]:
             caption=f"{sizes} L = {listed(depth.best_depths)} (ZAS: also {listed(depth.deep_depths)}); for every run the best "
             f"of the step sizes {listed(depth.step_grid)}: such counts hold lucky long jumps, the figure with one step size "
             f"does not. {markers} {ours}",
-            alt="Six panels of iterations against depth at the best step size: few steps for ZAS, open markers for runs that never "
-            "reach their target.",
+            alt="Six panels of iterations against depth at the best step size: few steps for ZAS, open markers for runs that "
+            "never reach their target.",
             draw=draw_depth,
             options={"kind": "best"},
         ),

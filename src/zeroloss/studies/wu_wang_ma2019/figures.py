@@ -196,7 +196,8 @@ OURS = "The paper's figures were not available: this set-up is ours."
 def figures(settings: Settings) -> list[Figure]:
     escape, theorem, identity, images = settings.escape, settings.theorem, settings.identity, settings.residual
     seeds = seeds_text(settings.seeds)
-    starts_text = "ZAS: W_1 = ... = W_(L-1) = I, W_L = 0; near identity: I + N(0, 1/(dL)); Xavier: N(0, 1/d); Haar: orthogonal layers"
+    starts_text = "ZAS: W_1 = ... = W_(L-1) = I, W_L = 0; near identity: I + N(0, 1/(dL)); Xavier: N(0, 1/d); "
+    starts_text += "Haar: orthogonal layers"
     declared = [
         Figure(
             name="wu_wang_ma2019_escape",
@@ -218,7 +219,7 @@ def figures(settings: Settings) -> list[Figure]:
             caption=f"Target -I, m = n = d = {escape.dimension}, L = {escape.singular_depth}, at most {escape.steps} steps; "
             f"{seeds}, thick: the first. All singular values of the target are 1. Lines end where R <= {escape.goal:g} "
             f"|Phi|^2/2 (at most 100 steps later). float64. {OURS}",
-            alt="Five panels. From ZAS all singular values rise together to one. From the others they first fall towards zero and "
+            alt="Five panels. From ZAS all singular values rise together to one. From the others they first fall to zero and "
             "return one by one; where a sign forbids it one of them stays at zero.",
             draw=draw_singular_values,
         ),
@@ -230,8 +231,8 @@ def figures(settings: Settings) -> list[Figure]:
             f"phi^4)), {theorem.steps} steps (deterministic, no seeds): all of the way for the largest step sizes, a small "
             "part of it for the others. Below: the fall of ln R over the fall that is guaranteed; 1 is the bound, about 4 is "
             f"what a start with gradient -Phi gives. float64. {OURS}",
-            alt="Upper row: loss ratios below the dotted envelope in three panels. Lower row: the logarithm falls about four times "
-            "as fast as guaranteed.",
+            alt="Upper row: loss ratios below the dotted envelope in three panels. Lower row: the logarithm falls at least four times "
+            "as fast.",
             draw=draw_theorem,
         ),
         Figure(

@@ -27,7 +27,9 @@ def judge_zas_polynomial(metrics: pd.DataFrame, settings: Settings) -> Judgement
     best = best_of(table[table["target"] == "gaussian"], ("dimension", "depth", "seed"))
     if best["iterations"].isna().any() or best["depth"].nunique() < 3:
         missing = int(best["iterations"].isna().sum())
-        return Judgement("<= 3", f"{missing} runs reached no target", "", "", "undecided", "needs three depths")
+        return Judgement(
+            "at most 3", f"{missing} runs reached their target at no step size of the grid", "", "", "undecided"
+        )
     slopes = [
         loglog_slope(group["depth"], group["iterations"].clip(lower=1))
         for _, group in best.groupby(["dimension", "seed"])

@@ -28,6 +28,8 @@ IDENTITY_TARGETS = {
     r"$-I_3$": (-1.0, -1.0, -1.0),
 }
 KEPT = 400
+# of the initial loss: the goal of the search for the largest step size
+DEEP = 1e-16
 
 
 def _descend(layers: list[Any], targets: np.ndarray, etas: Any, steps: int, stop: Any) -> LinearPath:
@@ -110,9 +112,10 @@ def _zero_asymmetric(size: int, depth: int, count: int, device: str) -> list[Any
 def _largest_steps(
     name: str, phi: np.ndarray, depth: int, settings: Mapping[str, Any], goal: float, device: str
 ) -> dict[str, Any]:
-    """From 2 downwards in equal ratios: the largest step size whose loss never rises on its way to the goal.
+    """From 2 downwards in equal ratios: the largest step sizes that converge, and whose loss never rises.
 
-    The largest that reaches the goal at all may be a lucky jump; the largest with a loss that never rises is not.
+    From ZAS one step of size 1 reaches any target, W_L(1) = Phi, and step sizes near 1 come close to it however unstable
+    they are. So a run must get to ``DEEP`` of its initial loss, where only stable step sizes lead.
     """
     norm = float(np.linalg.norm(phi))
     proven = theory.proven_step(depth, norm)
@@ -120,16 +123,17 @@ def _largest_steps(
     etas = 2.0 * settings["search_ratio"] ** -np.arange(1 + np.log(2 / lowest) / np.log(settings["search_ratio"]) // 1)
     targets = np.stack([phi] * len(etas))
     layers = _zero_asymmetric(len(phi), depth, len(etas), device)
-    path = _descend(layers, targets, etas, settings["search_steps"], goal * 0.5 * norm**2)
+    path = _descend(layers, targets, etas, settings["search_steps"], DEEP * 0.5 * norm**2)
     reached = path.converged_at >= 0
     with np.errstate(invalid="ignore"):
         falling = reached & ~(np.diff(path.losses, axis=1) > 0).any(axis=1)
+    best = int(np.flatnonzero(falling)[0]) if falling.any() else None
     return {
         "part": "largest", "target": name, "depth": depth, "norm": norm, "step_size": proven,
-        "largest_falling": etas[falling].max() if falling.any() else np.nan,
+        "largest_falling": np.nan if best is None else etas[best],
         "largest_reaching": etas[reached].max() if reached.any() else np.nan,
         "proven_steps": theory.proven_steps(depth, norm, goal),
-        "steps": float(path.converged_at[falling].min()) if falling.any() else np.nan,
+        "steps": np.nan if best is None else float(np.argmax(path.losses[best] <= goal * 0.5 * norm**2)),
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def steps_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
             "L": found["depth"].astype(int),
             "theorem's step size": found["step_size"],
             "largest with falling loss": found["largest_falling"],
-            "largest that reaches the goal": found["largest_reaching"],
+            "largest that converges": found["largest_reaching"],
             "orders of magnitude": np.log10(found["largest_falling"] / found["step_size"]).round(2),
             "steps guaranteed": found["proven_steps"].round(),
             "steps needed": found["steps"],
@@ -85,8 +85,9 @@ def tables(settings: Settings) -> list[Table]:
             items=ITEMS,
             title="How conservative the step size of Theorem 4.3 is",
             caption=f"ZAS, L = {listed(theorem.table_depths)}; step sizes searched from 2 downwards in ratios of "
-            f"{theorem.search_ratio:g}, at most {theorem.search_steps} steps each, until R <= {settings.depth.goal:g} |Phi|^2/2. "
-            "Orders of magnitude: largest step size whose loss never rises, over the theorem's.",
+            f"{theorem.search_ratio:g}, at most {theorem.search_steps} steps each, until R <= 1e-16 R(0). "
+            f"Orders of magnitude: largest step size whose loss never rises, over the theorem's. Steps: to R <= "
+            f"{settings.depth.goal:g} R(0), guaranteed at the theorem's step size, needed at the largest with falling loss.",
             make=steps_table,
         ),
         Table(
