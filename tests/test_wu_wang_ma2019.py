@@ -155,7 +155,8 @@ def test_a_large_step_is_recorded_as_divergence():
 
 
 def test_best_of_keeps_a_run_that_never_reaches():
-    table = pd.DataFrame({"depth": [2, 2, 4], "step_size": [0.1, 0.2, 0.1], "iterations": [9.0, np.nan, np.nan]})
+    table = pd.DataFrame({"depth": [2, 2, 4], "step_size": [0.1, 0.2, 0.1], "iterations": [9.0, np.nan, np.nan],
+                          "diverged_at": [-1, 3, -1]})  # fmt: skip
     best = experiment.best_of(table, ("depth",)).set_index("depth")["iterations"]
     assert best[2] == 9 and np.isnan(best[4])
 
@@ -295,7 +296,8 @@ def test_polynomial_judge(power, noise, verdict):
     generator = np.random.default_rng(3)
     rows = [
         {"part": "depth", "kind": "best", "start": "zas", "target": "gaussian", "dimension": 5, "depth": depth, "seed": seed,
-         "step_size": 0.1, "iterations": np.nan if power is None else 9 * depth**power * np.exp(noise * generator.normal())}
+         "step_size": 0.1, "diverged_at": -1,
+         "iterations": np.nan if power is None else 9 * depth**power * np.exp(noise * generator.normal())}
         for depth in (2, 4, 8, 16) for seed in range(5)
     ]  # fmt: skip
     assert growth_claims.judge_zas_polynomial(pd.DataFrame(rows), SETTINGS).verdict == verdict

@@ -38,13 +38,11 @@ def dotted_handle(label: str) -> Line2D:
 
 def mark_levels(axes: Axes, dimension: int, *, named: bool) -> None:
     """R = k/2, k = 1..d, dotted; with their k at the right edge."""
-    shown: list[int] = []
     for k in range(1, dimension + 1):
         axes.axhline(k / 2, color="0.35", linestyle=DOTTED, linewidth=0.9, zorder=1)
+    if named:
         # in a logarithm the last levels lie close together
-        if not shown or k > 1.35 * shown[-1]:
-            shown.append(k)
-            if named:
-                axes.text(
-                    1.015, k / 2, f"$k={k}$", transform=axes.get_yaxis_transform(), va="center", fontsize=9, color="0.3"
-                )
+        for k in sorted({1, 2, dimension} if dimension >= 4 else {1, dimension}):
+            axes.text(
+                1.015, k / 2, f"$k={k}$", transform=axes.get_yaxis_transform(), va="center", fontsize=9, color="0.3"
+            )

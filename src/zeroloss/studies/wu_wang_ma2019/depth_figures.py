@@ -26,7 +26,8 @@ ITEMS = ("004-TH5",)
 def _draw_series(axes: Axes, table: pd.DataFrame, start: str, cap: int) -> None:
     """Median and range of the runs that reach their target; open markers at the cap for those that do not.
 
-    An open marker's area is the share of seeds that were stopped; a cross above it marks diverged runs.
+    Every start has its own line above the cap. An open marker's area is the share of seeds that were stopped; a cross
+    marks diverged runs.
     """
     colour, marker = START_CUES[start]
     # side by side: a constant factor on a logarithmic axis
@@ -40,14 +41,20 @@ def _draw_series(axes: Axes, table: pd.DataFrame, start: str, cap: int) -> None:
         axes.errorbar(medians.index * shift, medians, yerr=[low, high], color=colour, marker=marker, capsize=2,
                       elinewidth=1, linewidth=1.3)  # fmt: skip
     seeds = table.groupby("depth")["seed"].size()
-    for diverged in (False, True):
-        stopped = table[table["iterations"].isna() & ((table["diverged_at"] >= 0) == diverged)]
+    level = cap * 1.45 * 1.42 ** (len(STARTS) - 1 - list(STARTS).index(start))
+    lost = table["diverged_at"] >= 0
+    for shape, stopped in ((marker, table[table["iterations"].isna() & ~lost]), ("x", table[lost])):
         share = (stopped.groupby("depth").size() / seeds).dropna()
-        if len(share):
-            axes.scatter(share.index * shift, np.full(len(share), cap * (2.6 if diverged else 1.5)), s=12 + 36 * share,
-                         marker="x" if diverged else marker, edgecolors=None if diverged else colour,
-                         color=colour if diverged else None, facecolors=None if diverged else "none",
-                         linewidths=1.1, zorder=3)  # fmt: skip
+        axes.scatter(
+            share.index * (1.13 if shape == "x" else 1),
+            np.full(len(share), level),
+            s=8 + 30 * share,
+            marker=shape,
+            linewidths=1.1,
+            edgecolors=None if shape == "x" else colour,
+            facecolors=colour if shape == "x" else "none",
+            zorder=3,
+        )
 
 
 def _handles(diverged: bool) -> list[Line2D]:
@@ -85,7 +92,7 @@ def draw_depth(metrics: pd.DataFrame, settings: Settings, kind: str) -> Canvas:
             axes.set_title(rf"$\Phi$: {TARGETS[target]}")
         line[0].set_ylabel(f"$d={dimension}$ ({'even' if dimension % 2 == 0 else 'odd'})\niterations")
     shown = sorted(table["depth"].unique())
-    grid[0, 0].set(xscale="log", yscale="log", ylim=(None, depth.steps * 4))
+    grid[0, 0].set(xscale="log", yscale="log", ylim=(None, depth.steps * 10))
     for axes in grid[-1]:
         axes.set_xlabel("depth $L$")
         axes.set_xticks(shown, [f"{value:g}" for value in shown])
@@ -176,7 +183,8 @@ def figures(settings: Settings, starts_text: str, ours: str) -> list[Figure]:
     seeds = seeds_text(settings.seeds)
     markers = (
         f"Points: median of the seeds that reach R <= {depth.goal:g} |Phi|^2/2, bars: their range; open markers: runs that do "
-        f"not within {depth.steps} steps (area: their share); series are shifted sideways a little."
+        f"not within {depth.steps} steps (area: their share), one line for each start; series are shifted sideways a little. "
+        "The identity starts at the target +I: no point."
     )
     sizes = f"Synthetic, whitened inputs, m = n = d = {listed(depth.dimensions)}, {seeds}. float64."
     return [

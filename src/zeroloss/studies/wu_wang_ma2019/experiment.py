@@ -241,6 +241,11 @@ def _residual(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device
 
 
 def best_of(table: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
-    """Of each run on the grid of step sizes the one with the fewest iterations; NaN where none reached its target."""
-    best = table.sort_values(["iterations", "step_size"], ascending=[True, False], na_position="last")
-    return best.drop_duplicates(list(by)).sort_index()
+    """Of each run on the grid of step sizes the one with the fewest iterations.
+
+    Where none reached its target, one that was stopped by the cap comes before one that diverged.
+    """
+    ordered = table.assign(lost=table["diverged_at"] >= 0).sort_values(
+        ["iterations", "lost", "step_size"], ascending=[True, True, False], na_position="last"
+    )
+    return ordered.drop_duplicates(list(by)).sort_index()

@@ -177,7 +177,7 @@ def draw_residual(metrics: pd.DataFrame, settings: Settings, source: str) -> Can
                 axes.fill_between(mean.index, by_step.min(), by_step.max(), color=colour, alpha=0.2, linewidth=0)
             steps = here["step_size"].iloc[0]
             gone = here.loc[here["diverged_at"] >= 0, "seed"].nunique()
-            lost.append(rf"{residual.STARTS[start]}: $\eta={steps:g}$" + (f", {gone} diverged" if gone else ""))
+            lost.append(f"{residual.STARTS[start]}: η = {steps:g}" + (f", {gone} diverged" if gone else ""))
         grid[0, column].set(yscale="log", title=f"$L={depth}$ blocks\n" + "\n".join(lost))
         grid[0, column].title.set_fontsize(9.5)
         grid[1, column].set(xlabel="step", ylim=(-0.02, 1))
@@ -231,8 +231,8 @@ def figures(settings: Settings) -> list[Figure]:
             f"phi^4)), {theorem.steps} steps (deterministic, no seeds): all of the way for the largest step sizes, a small "
             "part of it for the others. Below: the fall of ln R over the fall that is guaranteed; 1 is the bound, about 4 is "
             f"what a start with gradient -Phi gives. float64. {OURS}",
-            alt="Upper row: loss ratios below the dotted envelope in three panels. Lower row: the logarithm falls at least four times "
-            "as fast.",
+            alt="Upper row: loss ratios below the dotted envelope in three panels. Lower row: the logarithm falls at least "
+            "four times as fast.",
             draw=draw_theorem,
         ),
         Figure(
