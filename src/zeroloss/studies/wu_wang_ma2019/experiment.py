@@ -26,7 +26,7 @@ ESCAPE_TARGETS = ("plus", "minus", "gaussian")
 BEST_TARGETS = ("plus", "minus", "gaussian")
 CLASSES = tuple(range(10))
 # measured: seconds of one layer of one network of width 5 in one step, float64, in a large batch; and of a call
-PER_LAYER, PER_CALL = 7e-7, 6e-6
+PER_LAYER, PER_CALL = 7e-7, 1.4e-5
 
 
 def recipes(settings: Settings) -> list[Recipe]:
@@ -78,7 +78,7 @@ def cells(settings: Settings) -> list[Cell]:
         for blocks in residual.depths:
             parameters = {"part": "residual", "seeds": seeds, **residual.model_dump(exclude={"sources", "depths"})}
             nets = len(seeds) * 3 * (residual.steps + len(residual.step_grid) * residual.pilot_steps)
-            seconds = 4 + nets * blocks * residual.samples * residual.width**2 * 9e-10
+            seconds = 4 + nets * blocks * residual.samples * residual.width**2 * 2.2e-10
             parameters |= {"depth": blocks, "source": source}
             cost = Cost(seconds, 600)
             found.append(Cell(f"residual_{source}_l{blocks}", parameters, (_images(settings, source).name,), cost))
