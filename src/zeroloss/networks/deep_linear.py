@@ -88,6 +88,21 @@ def identity(shapes: Sequence[tuple[int, int]], batch: int, dtype: torch.dtype =
     return [torch.eye(shape[0], dtype=dtype).repeat(batch, 1, 1) for shape in shapes]
 
 
+def near_identity(
+    shapes: Sequence[tuple[int, int]], generators: Sequence[torch.Generator], dtype: torch.dtype = torch.float64
+) -> Layers:
+    """W_l = I + U_l with entries of U_l iid N(0, 1/(d L)), one network per generator.
+
+    The usual reading of "near identity"; the variance in Wu, Wang, Ma 2019 was not available.
+
+    Raises:
+        UserError: where a layer is not square.
+    """
+    start = identity(shapes, len(generators), dtype)
+    noise = gaussian(shapes, float((shapes[0][0] * len(shapes)) ** -0.5), generators, dtype)
+    return [layer + part for layer, part in zip(start, noise, strict=True)]
+
+
 def zero_asymmetric(shapes: Sequence[tuple[int, int]], batch: int, dtype: torch.dtype = torch.float64) -> Layers:
     """W_1 = ... = W_{L-1} = I, W_L = 0 (Wu, Wang, Ma 2019)."""
     layers = identity(shapes, batch, dtype)
