@@ -90,7 +90,7 @@ def test_a_diverged_run_is_recorded_and_leaves_the_others_alone():
 
 def test_surface_is_the_loss_at_displaced_parameters():
     nets, x = networks("softplus", double=False), inputs(double=False)
-    first, second = directions(nets, [3, 4])
+    first, second = directions(nets, [3, 4], "layer")
     assert float(first.weights[1][0].norm()) == pytest.approx(float(nets.weights[1][0].norm()), rel=1e-5)
     alphas = np.array([-2.0, 0.0, 1.5])
     mine, one, two = one_of(nets, 1), one_of(first, 1), one_of(second, 1)

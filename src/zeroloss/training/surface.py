@@ -11,26 +11,43 @@ from zeroloss.networks.skip_dense import ACTIVATIONS, DenseNetworks, losses
 from zeroloss.randomness import torch_generator
 
 
-def directions(networks: DenseNetworks, seeds: list[int]) -> list[DenseNetworks]:
-    """Two random directions, one network per seed: Gaussian, each tensor scaled to the norm of the network's own.
+SCALINGS = ("layer", "network", "entries", "unit", "unit_layer")
 
-    With alpha = 1 the displacement of every layer is as long as the layer itself (the layer-wise form of Li et al. 2018's
-    normalisation). A tensor that is zero gives the direction zero.
+
+def directions(networks: DenseNetworks, seeds: list[int], scaling: str) -> list[DenseNetworks]:
+    """Two random directions, one network per seed: Gaussian, then scaled by one of SCALINGS.
+
+    - layer: each tensor as long as the network's own (the layer-wise form of Li et al. 2018's normalisation); a tensor that
+      is zero gives the direction zero;
+    - network: the whole direction as long as the vector of all the network's parameters;
+    - entries: not scaled, every entry N(0, 1);
+    - unit: the whole direction of Euclidean length 1;
+    - unit_layer: each tensor of length 1.
+
+    Weights that are not wired stay zero. Equal seeds give directions that differ in these lengths only.
     """
+    if scaling not in SCALINGS:
+        raise ValueError(f"scaling {scaling!r} is none of {', '.join(SCALINGS)}")
+    owns = networks.tensors()
+    own_lengths = torch.stack([own.flatten(1).norm(dim=1) for own in owns])
     made = []
     for number in (1, 2):
-        parts = []
-        for index, tensor in enumerate(networks.tensors()):
-            draws = [
-                torch.randn(tensor.shape[1:], generator=torch_generator(s, "direction", number, index)) for s in seeds
-            ]
-            draw = torch.stack(draws).to(tensor)
-            if index == len(networks.tensors()) - 1:
-                draw *= networks.wired
-            lengths = tensor.flatten(1).norm(dim=1) / draw.flatten(1).norm(dim=1)
-            parts.append(draw * lengths[:, None, None])
+        draws = []
+        for index, own in enumerate(owns):
+            parts = [torch.randn(own.shape[1:], generator=torch_generator(s, "direction", number, index)) for s in seeds]
+            draws.append(torch.stack(parts).to(own))
+        draws[-1] *= networks.wired
+        lengths = torch.stack([draw.flatten(1).norm(dim=1) for draw in draws])
+        factors = {
+            "layer": own_lengths / lengths,
+            "network": (own_lengths.norm(dim=0) / lengths.norm(dim=0)).expand_as(lengths),
+            "entries": torch.ones_like(lengths),
+            "unit": (1 / lengths.norm(dim=0)).expand_as(lengths),
+            "unit_layer": 1 / lengths,
+        }[scaling]
+        scaled = [draw * factor[:, None, None] for draw, factor in zip(draws, factors, strict=True)]
         depth = len(networks.weights)
-        made.append(DenseNetworks(parts[:depth], parts[depth:-1], parts[-1], networks.wired))
+        made.append(DenseNetworks(scaled[:depth], scaled[depth:-1], scaled[-1], networks.wired))
     return made
 
 

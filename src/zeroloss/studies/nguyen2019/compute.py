@@ -170,7 +170,7 @@ def surface(parameters: Mapping[str, Any], data: Dataset, device: str, quiet: bo
             order_seed=seeds[0],
             on_epoch=lambda epoch: progress.advance(state=f"epoch {epoch}"),
         )
-        first, second = directions(networks, seeds)
+        first, second = directions(networks, seeds, "layer")
         alphas = np.linspace(-parameters["extent"], parameters["extent"], parameters["points"])
         alphas[len(alphas) // 2] = 0.0
         for k, (seed, skip) in enumerate(runs):
