@@ -15,11 +15,11 @@ from zeroloss.config import load_config
 from zeroloss.errors import UserError
 from zeroloss.networks import skip_dense
 from zeroloss.networks.skip_cnn import SkipCnn, hidden_neurons
-from zeroloss.studies.nguyen2019 import STUDY, claims, compute, run_claims
+from zeroloss.studies.nguyen2019 import STUDY, claims, compute, run_claims, tables
 from zeroloss.theory import nguyen2019 as theory
 from zeroloss.theory.valleys import bad_valleys, basins
 from zeroloss.training import skip_descent
-from zeroloss.training.surface import directions, loss_surface, one_of
+from zeroloss.training.surface import SCALINGS, directions, loss_surface, one_of
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 0])
 
@@ -99,6 +99,62 @@ def test_surface_is_the_loss_at_displaced_parameters():
     there = skip_dense.DenseNetworks(moved[:2], moved[2:4], moved[4], mine.wired)
     expected, wrong = skip_dense.losses(skip_dense.outputs(there, x, "softplus"), LABELS)
     assert loss[0, 2] == pytest.approx(float(expected), rel=1e-5) and errors[0, 2] == int(wrong)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_directions_are_as_long_as_their_scaling_says(scaling):
+    """Each reading of the length, and that readings differ in length alone."""
+    nets = networks("sigmoid")
+    first, second = directions(nets, [3, 4], scaling)
+    plain = directions(nets, [3, 4], "entries")[0]
+    own = torch.stack([t.flatten(1).norm(dim=1) for t in nets.tensors()])
+    for made in (first, second):
+        found = torch.stack([t.flatten(1).norm(dim=1) for t in made.tensors()])
+        if scaling == "layer":
+            torch.testing.assert_close(found, own)
+        elif scaling == "network":
+            torch.testing.assert_close(found.norm(dim=0), own.norm(dim=0))
+        elif scaling == "unit":
+            torch.testing.assert_close(found.norm(dim=0), torch.ones(2, dtype=found.dtype))
+        elif scaling == "unit_layer":
+            torch.testing.assert_close(found, torch.ones_like(found))
+        assert not (made.readout * (1 - nets.wired)).any()
+    for mine, drawn in zip(first.tensors(), plain.tensors(), strict=True):
+        cosine = torch.nn.functional.cosine_similarity(mine.flatten(1), drawn.flatten(1))
+        torch.testing.assert_close(cosine, torch.ones_like(cosine))
+    with pytest.raises(ValueError, match="unit_layer"):
+        directions(nets, [3, 4], "filter")
+
+
+def test_sizes_are_those_of_the_first_data_set_at_hand(tmp_path):
+    one = load_config("laptop").study("nguyen2019")
+    assert one.surfaces.images.source == one.deep.images.source == "digits"
+    np.savez(
+        tmp_path / "mine.npz",
+        x_train=np.zeros((9, 4, 4), np.uint8), y_train=np.arange(9), x_test=np.zeros((1, 4, 4), np.uint8), y_test=[0],
+    )  # fmt: skip
+    block = one.surfaces.images.model_dump() | {"samples": 8}
+    mine = {"images": [block | {"source": ["mnist", "mine"]}, block | {"source": "digits"}]}
+    both = {"data": {"root": str(tmp_path)}, "studies": {"nguyen2019": {"surfaces": mine}}}
+    assert load_config("laptop", both).study("nguyen2019").surfaces.images.source == "mine"
+    mine["images"][0]["source"] = "elsewhere"
+    with pytest.raises(UserError, match="elsewhere is not a known data set"):
+        load_config("laptop", both)
+
+
+def test_reading_nearest_to_the_printed_axes_has_the_least_distance(chosen):
+    """Made-up planes whose top is 1 and 3 above the printed one."""
+    rows = [
+        {"part": "surface", "scaling": scaling, "activation": activation, "skip": skip, "seed": 0, "errors": 0,
+         "alpha_1": a, "alpha_2": b, "loss": np.exp(top + gap - 3 * (a == b == 0))}
+        for (activation, skip), top in tables.printed_tops().items()
+        for scaling, gap in (("unit", 1), ("layer", -3)) for a in (-1.0, 0.0, 1.0) for b in (-1.0, 0.0, 1.0)
+    ]  # fmt: skip
+    metrics = pd.DataFrame(rows)
+    distances = tables.reading_distances(tables.all_slices(metrics, chosen))
+    assert distances.to_dict() == pytest.approx({"unit": 1, "layer": 3})
+    table = tables.reading_table(metrics, chosen)
+    assert list(table["directions"]) == ["unit"] * 4 + ["layer (drawn)"] * 4 and len(tables.printed_tops()) == 4
 
 
 @given(
@@ -247,7 +303,14 @@ def planes(skip, bad, solved=True):
         if seed < bad:
             log = np.minimum(log, 1.0 + 8 * ((one - 1.4) ** 2 + two**2))
         part = {"alpha_1": np.round(one.ravel(), 9), "alpha_2": np.round(two.ravel(), 9), "loss": np.exp(log).ravel()}
-        about = {"part": "surface", "activation": "sigmoid", "skip": skip, "seed": seed, "errors": 0 if solved else 1}
+        about = {
+            "part": "surface",
+            "scaling": "layer",
+            "activation": "sigmoid",
+            "skip": skip,
+            "seed": seed,
+            "errors": 0 if solved else 1,
+        }
         tables.append(pd.DataFrame({**about, **part}))
     return pd.concat(tables)
 
@@ -273,7 +336,8 @@ def deep(skip, errors, diverged=False):
 
 
 def test_depth_judges_come_out_each_way(chosen):
-    long = chosen.model_copy(update={"deep": chosen.deep.model_copy(update={"epochs": 200})})
+    more = chosen.deep.images.model_copy(update={"epochs": 200})
+    long = chosen.model_copy(update={"deep": chosen.deep.model_copy(update={"images": more})})
     assert run_claims.judge_deep_skip(deep(True, 0), chosen).verdict == "reproduced"
     assert run_claims.judge_deep_skip(deep(True, 5), chosen).verdict == "undecided"
     assert run_claims.judge_deep_skip(deep(True, 5), long).verdict == "differs"

@@ -10,7 +10,6 @@ import torch
 from zeroloss.networks.skip_dense import ACTIVATIONS, DenseNetworks, losses
 from zeroloss.randomness import torch_generator
 
-
 SCALINGS = ("layer", "network", "entries", "unit", "unit_layer")
 
 
@@ -34,7 +33,9 @@ def directions(networks: DenseNetworks, seeds: list[int], scaling: str) -> list[
     for number in (1, 2):
         draws = []
         for index, own in enumerate(owns):
-            parts = [torch.randn(own.shape[1:], generator=torch_generator(s, "direction", number, index)) for s in seeds]
+            parts = [
+                torch.randn(own.shape[1:], generator=torch_generator(s, "direction", number, index)) for s in seeds
+            ]
             draws.append(torch.stack(parts).to(own))
         draws[-1] *= networks.wired
         lengths = torch.stack([draw.flatten(1).norm(dim=1) for draw in draws])

@@ -27,5 +27,5 @@ STUDY = Study(
     figures=figures.figures,
     tables=tables.tables,
     claims=claims.claims,
-    published=("nguyen2019_table1", "nguyen2019_table2", "nguyen2019_table4", "nguyen2019_fig5"),
+    published=("nguyen2019_table1", "nguyen2019_table2", "nguyen2019_table4", "nguyen2019_fig3", "nguyen2019_fig5"),
 )

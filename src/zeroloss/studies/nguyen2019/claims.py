@@ -8,7 +8,7 @@ import pandas as pd
 from zeroloss.studies.contract import Claim, Judgement, Verdict
 from zeroloss.studies.nguyen2019 import run_claims
 from zeroloss.studies.nguyen2019.settings import Settings
-from zeroloss.studies.nguyen2019.tables import slices
+from zeroloss.studies.nguyen2019.tables import SCALINGS, all_slices, slices
 
 
 def _ranks(metrics: pd.DataFrame, settings: Settings, activation: str) -> pd.DataFrame:
@@ -144,6 +144,10 @@ def _judge_valleys(metrics: pd.DataFrame, settings: Settings, activation: str, s
         verdict: Verdict = "reproduced" if share == 0 else "differs" if share >= 0.5 else "undecided"
     else:
         verdict = "reproduced" if share >= 0.5 else "differs" if share == 0 else "undecided"
+    rest = all_slices(metrics, settings)
+    rest = rest[(rest["activation"] == activation) & (rest["skip"] == skip) & (rest["errors"] == 0)]
+    rest = rest[rest["scaling"] != settings.surfaces.scaling]
+    others = f"; of {len(rest)} planes of other lengths {int((rest['bad'] > 0).sum())} have one" if len(rest) else ""
     depth = f", deepest rim / floor {solved['deepest'].max():.3g}" if (solved["bad"] > 0).any() else ""
     return Judgement(
         expected=expected,
@@ -153,7 +157,7 @@ def _judge_valleys(metrics: pd.DataFrame, settings: Settings, activation: str, s
         "times the floor",
         verdict=verdict,
         note="a valley of a plane need not be a valley of the whole space, so this tests the picture, not the theorem; "
-        "the paper does not say how long its directions are; ours are as long as each layer",
+        f"the paper does not say how long its directions are; here {SCALINGS[settings.surfaces.scaling]}{others}",
     )
 
 

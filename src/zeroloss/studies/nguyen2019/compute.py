@@ -143,20 +143,23 @@ def surface(parameters: Mapping[str, Any], data: Dataset, device: str, quiet: bo
     from zeroloss.networks.skip_dense import DenseNetworks, choose_wired, draw_networks
     from zeroloss.progress import Progress
     from zeroloss.training import skip_descent
-    from zeroloss.training.surface import directions, loss_surface, one_of
+    from zeroloss.training.surface import SCALINGS, directions, loss_surface, one_of
 
     x, y = _tensors(data, device)
-    activation, widths = parameters["activation"], [parameters["width"]] * 2
+    activation, widths = parameters["activation"], parameters["widths"]
     runs = [(seed, skip) for seed in parameters["seeds"] for skip in (False, True)]
     seeds = [seed for seed, _ in runs]
     wired = torch.stack([choose_wired(widths, len(x) if skip else None, seed) for seed, skip in runs])
     start = draw_networks(x.shape[1], widths, CLASSES, wired, activation, seeds)
     moved = [tensor.to(device) for tensor in start.tensors()]
     start = DenseNetworks(moved[:2], moved[2:4], moved[4], start.wired.to(device))
+    # the reading that is drawn for all seeds, the others for the first ones
+    planes = {
+        one: runs if one == parameters["scaling"] else runs[: 2 * parameters["compared_seeds"]] for one in SCALINGS
+    }
+    rows = sum(map(len, planes.values())) * parameters["points"]
     tables = []
-    with Progress(
-        parameters["epochs"] + len(runs) * parameters["points"], f"nguyen2019 {activation}", quiet
-    ) as progress:
+    with Progress(parameters["epochs"] + rows, f"nguyen2019 {activation}", quiet) as progress:
         networks, course = skip_descent.train(
             start,
             x,
@@ -170,20 +173,21 @@ def surface(parameters: Mapping[str, Any], data: Dataset, device: str, quiet: bo
             order_seed=seeds[0],
             on_epoch=lambda epoch: progress.advance(state=f"epoch {epoch}"),
         )
-        first, second = directions(networks, seeds, "layer")
         alphas = np.linspace(-parameters["extent"], parameters["extent"], parameters["points"])
         alphas[len(alphas) // 2] = 0.0
-        for k, (seed, skip) in enumerate(runs):
-            loss, errors = loss_surface(
-                one_of(networks, k), one_of(first, k), one_of(second, k), x, y, activation, alphas, progress.advance
-            )
-            one, two = np.meshgrid(alphas, alphas, indexing="ij")
-            grid = {"alpha_1": one.ravel(), "alpha_2": two.ravel(), "loss": loss.ravel(), "errors": errors.ravel()}
-            about = {"activation": activation, "skip": skip, "seed": seed, "samples": len(x)}
-            tables.append(pd.DataFrame({"part": "surface", **about, **grid}))
+        one, two = np.meshgrid(alphas, alphas, indexing="ij")
+        about = [{"activation": activation, "skip": skip, "seed": seed, "samples": len(x)} for seed, skip in runs]
+        for scaling, chosen in planes.items():
+            first, second = directions(networks, seeds, scaling)
+            for k in range(len(chosen)):
+                plane = one_of(networks, k), one_of(first, k), one_of(second, k)
+                loss, errors = loss_surface(*plane, x, y, activation, alphas, progress.advance)
+                grid = {"alpha_1": one.ravel(), "alpha_2": two.ravel(), "loss": loss.ravel(), "errors": errors.ravel()}
+                tables.append(pd.DataFrame({"part": "surface", "scaling": scaling, **about[k], **grid}))
+        for k, mine in enumerate(about):
             path = {"epoch": course.epochs, "loss": course.loss[:, k], "errors": course.errors[:, k]}
             path["diverged"] = np.repeat(course.diverged_at[k] >= 0, len(course.epochs))
-            tables.append(pd.DataFrame({"part": "surface_training", **about, **path}))
+            tables.append(pd.DataFrame({"part": "surface_training", **mine, **path}))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -16,12 +16,12 @@ ACTIVATIONS = ("sigmoid", "softplus")
 
 
 def _surface_images(settings: Settings) -> ImageSample:
-    one = settings.surfaces
+    one = settings.surfaces.images
     return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.seeds[0])
 
 
 def _deep_images(settings: Settings) -> ImageSample:
-    one = settings.deep
+    one = settings.deep.images
     return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.seeds[0])
 
 
@@ -40,13 +40,14 @@ def cells(settings: Settings) -> list[Cell]:
     work = sum(n**3 for n in rank.samples) * rank.draws * len(rank.dimensions) * 4
     found = [Cell("rank", {"part": "rank", **rank.model_dump(mode="json")}, (), Cost(4 + work * 1.5e-9, 450))]
     found += [_surface_cell(settings, activation) for activation in ACTIVATIONS]
-    deep = settings.deep
-    runs = 2 * len(deep.seeds) * len(deep.rates)
-    steps = deep.epochs * -(-deep.samples // deep.batch)
+    deep, taken = settings.deep, settings.deep.images
+    runs = 2 * len(taken.seeds) * len(deep.rates)
+    steps = taken.epochs * -(-taken.samples // taken.batch)
     # measured: 40 us per layer and step beside 7 ns per neuron and example
-    seconds = 4 + steps * deep.depth * (4e-5 + runs * deep.batch * deep.width * 7e-9)
-    memory = 500 + int(runs * deep.samples * deep.depth * deep.width * 12 / 2**20)
-    parameters = {"part": "deep", **deep.model_dump(mode="json")}
+    seconds = 4 + steps * deep.depth * (4e-5 + runs * taken.batch * deep.width * 7e-9)
+    memory = 500 + int(runs * taken.samples * deep.depth * deep.width * 12 / 2**20)
+    block = deep.model_dump(mode="json", exclude={"images"})
+    parameters = {"part": "deep", **block, **taken.model_dump(mode="json")}
     found.append(Cell("deep", parameters, (_deep_images(settings).name,), Cost(seconds, memory)))
     for one in settings.cnn.architectures:
         found += [_cnn_cell(settings, one, activation) for activation in ACTIVATIONS]
@@ -54,15 +55,18 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _surface_cell(settings: Settings, activation: str) -> Cell:
-    s = settings.surfaces
-    parameters = {"part": "surface", "activation": activation, **s.model_dump(mode="json")}
-    for judged in ("above", "depth", "sigmoid_extent", "softplus_extent"):  # the first two are for judging only
-        del parameters[judged]
+    s, taken = settings.surfaces, settings.surfaces.images
+    judged = {"images", "above", "depth", "sigmoid_extent", "softplus_extent"}  # above and depth are for judging only
+    block = s.model_dump(mode="json", exclude=judged)
+    parameters = {"part": "surface", "activation": activation, **block, **taken.model_dump(mode="json")}
     parameters["extent"] = s.sigmoid_extent if activation == "sigmoid" else s.softplus_extent
-    runs = 2 * len(s.seeds)
-    grid = runs * s.points**2 * s.samples * s.width * (2 * s.width + 60)
-    training = 6 * runs * s.epochs * s.samples * s.width * (s.width + 784)
-    cost = Cost(5 + (grid + training) / 40e9, 500 + s.points * s.samples * s.width * 24 // 2**20, 2)
+    (first, second), runs = taken.widths, 2 * len(taken.seeds)
+    planes = runs + 8 * min(taken.compared_seeds, len(taken.seeds))  # four other readings, without and with skips
+    pixels = 64 if taken.source == "digits" else 784
+    grid = planes * s.points**2 * taken.samples * (2 * first * second + 30 * (first + second))
+    training = 6 * runs * taken.epochs * taken.samples * first * (second + pixels)
+    memory = 500 + s.points * taken.samples * (first + second) * 12 // 2**20
+    cost = Cost(5 + (grid + training) / 40e9, memory, 2)
     return Cell(f"surface_{activation}", parameters, (_surface_images(settings).name,), cost)
 
 

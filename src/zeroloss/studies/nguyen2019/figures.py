@@ -144,7 +144,9 @@ def draw_figure5(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[0, 0].set_ylabel(r"$\log_{10}$ training loss")
     axes[1, 0].set(ylabel="training error (%)", ylim=(-3, 100))
     cues = ordered_cues(sorted(settings.deep.rates, reverse=True))
-    handles = list(legend_entries(cues, r"\eta", seeds=len(settings.deep.seeds) > 1, published=False, bound=None))
+    handles = list(
+        legend_entries(cues, r"\eta", seeds=len(settings.deep.images.seeds) > 1, published=False, bound=None)
+    )
     handles.append(Line2D([], [], color="#D55E00", linewidth=7, alpha=0.4, label=r"best $\eta$"))
     handles.append(
         Line2D([], [], color="0.2", linestyle=(0, (5, 2)), linewidth=0.9, label="published, CIFAR-10, epoch 1000")
@@ -195,7 +197,7 @@ def draw_cnn(metrics: pd.DataFrame, settings: Settings, architecture: str) -> Ca
 
 
 def figures(settings: Settings) -> list[Figure]:
-    deep, rank = settings.deep, settings.rank
+    deep, rank, images = settings.deep, settings.rank, settings.deep.images
     declared = [
         Figure(
             name="nguyen2019_fig2",
@@ -231,10 +233,10 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-TH3",),
             title=f"Figure 5: {deep.depth} layers of width {deep.width}",
             caption=(
-                f"{deep.source}, N = {deep.samples} images (the paper: 1000 of CIFAR-10), {deep.depth} hidden layers of width "
-                f"{deep.width}, softplus with gamma = 20; right: {deep.samples} random hidden neurons wired to the output. SGD, "
-                f"Nesterov momentum {deep.momentum:g}, batches of {deep.batch}, {deep.epochs} epochs (the paper: 1000), "
-                f"learning rates {listed(deep.rates)}, {seeds_text(deep.seeds)}. Lines: mean over seeds."
+                f"{images.source}, N = {images.samples} images (the paper: 1000 of CIFAR-10), {deep.depth} hidden layers of width "
+                f"{deep.width}, softplus with gamma = 20; right: {images.samples} random hidden neurons wired to the output. SGD, "
+                f"Nesterov momentum {deep.momentum:g}, batches of {images.batch}, {images.epochs} epochs (the paper: 1000), "
+                f"learning rates {listed(deep.rates)}, {seeds_text(images.seeds)}. Lines: mean over seeds."
             ),
             alt=(
                 "Two by two panels of training loss and error against epoch. Without skip connections every curve stays at "

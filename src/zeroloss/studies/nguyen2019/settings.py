@@ -16,6 +16,7 @@ from zeroloss.theory.nguyen2019 import check_width
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 Variant = Literal["plain", "skip", "rand"]
+Scaling = Literal["layer", "network", "entries", "unit", "unit_layer"]  # those of training.surface.SCALINGS
 
 
 def _first_at_hand(value: Any, info: ValidationInfo) -> Any:
@@ -34,6 +35,19 @@ def _first_at_hand(value: Any, info: ValidationInfo) -> Any:
         if name not in known:
             raise ValueError(f"{name} is not a known data set; allowed are {', '.join(sorted(known))}")
     return next((name for name in names if name in available), names[0])
+
+
+def _first_block_at_hand(value: Any, info: ValidationInfo) -> Any:
+    """A list of blocks with a source each -> the first whose data set is at hand, else the last; one block stays."""
+    if not isinstance(value, list):
+        return value
+    if not value or not all(isinstance(block, dict) and "source" in block for block in value):
+        raise ValueError("it must be a block with a source, or a list of such blocks")
+    from zeroloss.datasets import images
+
+    available = images.available((info.context or {}).get("data_root"))
+    chosen = [block | {"source": _first_at_hand(block["source"], info)} for block in value]
+    return next((block for block in chosen if block["source"] in available), chosen[-1])
 
 
 ImageSource = Annotated[str, BeforeValidator(_first_at_hand, json_schema_input_type=str | list[str])]
@@ -66,17 +80,37 @@ class RankSettings(StudySettings):
         return self
 
 
+class SurfaceImages(StudySettings):
+    """Images of Figure 3 and the sizes that go with them."""
+
+    source: ImageSource = Field(description="a data set, or a list of which the first at hand is taken")
+    samples: PositiveCount = Field(description="number of images N; as many hidden neurons M are wired")
+    widths: Annotated[list[PositiveCount], Len(2, 2)] = Field(
+        description="neurons of the two hidden layers; together at least N"
+    )
+    seeds: Seeds = Field(description="seeds of initial weights and directions; the images are those of the first")
+    epochs: PositiveCount = Field(description="passes over the images")
+    batch: PositiveCount = Field(description="images per step")
+    compared_seeds: Annotated[int, Field(ge=0, strict=True)] = Field(
+        description="number of seeds, the first ones, for which the other readings are computed of scaling are computed for a table"
+    )
+
+    @model_validator(mode="after")
+    def _checks(self) -> Self:
+        _enough(sum(self.widths), self.samples)
+        return self
+
+
 class SurfaceSettings(StudySettings):
     """Figure 3: the loss on random planes through the solution that SGD finds."""
 
-    source: ImageSource = Field(description="a data set, or a list of which the first at hand is taken")
-    seeds: Seeds = Field(description="seeds of initial weights and directions; the images are those of the first")
-    samples: PositiveCount = Field(description="number of images N; as many hidden neurons M are wired")
-    width: PositiveCount = Field(description="neurons in each of the two hidden layers; twice this is at least N")
+    images: Annotated[
+        SurfaceImages,
+        BeforeValidator(_first_block_at_hand, json_schema_input_type=SurfaceImages | list[SurfaceImages]),
+    ] = Field(description="images and sizes, or a list of which the first with its data set at hand is taken")
     rate: StepSize = Field(description="learning rate")
     momentum: Momentum = Field(description="Nesterov momentum")
-    epochs: PositiveCount = Field(description="passes over the images")
-    batch: PositiveCount = Field(description="images per step")
+    scaling: Scaling = Field(description="length of the random directions: the reading that is drawn and judged")
     sigmoid_extent: StepSize = Field(description="half-width of the plane, sigmoid")
     softplus_extent: StepSize = Field(description="half-width of the plane, softplus")
     points: Annotated[int, Field(ge=5, strict=True)] = Field(description="grid points per axis, odd")
@@ -85,29 +119,36 @@ class SurfaceSettings(StudySettings):
 
     @model_validator(mode="after")
     def _checks(self) -> Self:
-        _enough(2 * self.width, self.samples)
         if self.points % 2 == 0:
             raise ValueError("points must be odd, so that the solution is a point of the grid")
         return self
 
 
-class DeepSettings(StudySettings):
-    """Figure 5: a very deep and narrow network with and without skip connections."""
+class DeepImages(StudySettings):
+    """Images of Figure 5 and how long they are trained on."""
 
     source: ImageSource = Field(description="a data set, or a list of which the first at hand is taken")
-    seeds: Seeds = Field(description="seeds of initial weights and of the wired neurons; images are those of the first")
     samples: PositiveCount = Field(description="number of images N; as many hidden neurons are wired")
-    depth: PositiveCount = Field(description="hidden layers")
-    width: PositiveCount = Field(description="neurons per hidden layer")
-    rates: Annotated[list[StepSize], Len(min_length=1)] = Field(description="learning rates; the best is drawn bold")
-    momentum: Momentum = Field(description="Nesterov momentum")
+    seeds: Seeds = Field(description="seeds of initial weights and of the wired neurons; images are those of the first")
     epochs: PositiveCount = Field(description="passes over the images")
     batch: PositiveCount = Field(description="images per step")
     record_every: PositiveCount = Field(description="epochs between records")
 
+
+class DeepSettings(StudySettings):
+    """Figure 5: a very deep and narrow network with and without skip connections."""
+
+    images: Annotated[
+        DeepImages, BeforeValidator(_first_block_at_hand, json_schema_input_type=DeepImages | list[DeepImages])
+    ] = Field(description="images and epochs, or a list of which the first with its data set at hand is taken")
+    depth: PositiveCount = Field(description="hidden layers")
+    width: PositiveCount = Field(description="neurons per hidden layer")
+    rates: Annotated[list[StepSize], Len(min_length=1)] = Field(description="learning rates; the best is drawn bold")
+    momentum: Momentum = Field(description="Nesterov momentum")
+
     @model_validator(mode="after")
     def _checks(self) -> Self:
-        _enough(self.depth * self.width, self.samples)
+        _enough(self.depth * self.width, self.images.samples)
         return self
 
 

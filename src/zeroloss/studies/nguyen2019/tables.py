@@ -9,28 +9,43 @@ from zeroloss.studies.contract import Table
 from zeroloss.studies.nguyen2019.settings import Settings
 from zeroloss.studies.wording import seeds_text
 
+SCALINGS = {
+    "layer": "each layer's direction as long as the layer's own weights",
+    "network": "the direction as long as all weights together",
+    "entries": "every entry N(0, 1)",
+    "unit": "the direction of length 1",
+    "unit_layer": "each layer's direction of length 1",
+}
 NAMES = {"plain": "{}", "skip": "{}-skip (SGD)", "rand": "{}-skip (rand)"}
 
 
 def slices(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """The planes of :func:`all_slices` whose directions are scaled as the settings say."""
+    return all_slices(metrics[metrics["scaling"] == settings.surfaces.scaling], settings)
+
+
+def all_slices(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """One row per plane of Figure 3: its solution and its bad valleys.
 
-    Columns: activation, skip, seed, solution (mean cross-entropy at alpha = 0), errors (there), bad (number of bad local
+    Columns: scaling, activation, skip, seed, solution (mean cross-entropy at alpha = 0), errors (there), bad (number of bad local
     valleys), deepest (largest rim over floor among them, a ratio of losses), floor (least floor among them over the
-    solution's loss), lower (least loss on the plane over the solution's).
+    solution's loss), lower (least loss on the plane over the solution's), top, rim_low, rim_high (ln of the
+    largest loss of the plane, and of the least and largest on its border).
     """
     from zeroloss.theory.valleys import bad_valleys
 
     rows = []
     surfaces = metrics[metrics["part"] == "surface"]
-    for (activation, skip, seed), group in surfaces.groupby(["activation", "skip", "seed"]):
+    for (scaling, activation, skip, seed), group in surfaces.groupby(["scaling", "activation", "skip", "seed"]):
         grid = group.pivot(index="alpha_1", columns="alpha_2", values="loss").to_numpy()
         middle = group[(group["alpha_1"] == 0) & (group["alpha_2"] == 0)].iloc[0]
         log, reference = np.log(np.maximum(grid, 1e-300)), float(np.log(max(middle["loss"], 1e-300)))
         one = settings.surfaces
         found = bad_valleys(log, reference, float(np.log(one.above)), float(np.log(one.depth)))
+        rim = np.concatenate([log[0], log[-1], log[1:-1, 0], log[1:-1, -1]])
         rows.append(
             {
+                "scaling": scaling,
                 "activation": activation,
                 "skip": bool(skip),
                 "seed": int(seed),
@@ -40,13 +55,16 @@ def slices(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
                 "deepest": float(np.exp(max((b.depth for b in found), default=np.nan))),
                 "floor": float(np.exp(min((b.floor for b in found), default=np.nan) - reference)),
                 "lower": float(np.nanmin(grid) / middle["loss"]) if middle["loss"] > 0 else np.nan,
+                "top": float(np.nanmax(log)),
+                "rim_low": float(np.nanmin(rim)),
+                "rim_high": float(np.nanmax(rim)),
             }
         )
     return pd.DataFrame(rows)
 
 
 def valley_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    found = slices(metrics, settings)
+    found = slices(metrics, settings).drop(columns=["scaling", "top", "rim_low", "rim_high"])
     names = {
         "skip": "skip connections",
         "solution": "loss at the solution",
@@ -57,6 +75,45 @@ def valley_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
         "lower": "least loss / solution",
     }
     return found.assign(skip=np.where(found["skip"], "yes", "no")).rename(columns=names)
+
+
+def printed_tops() -> dict[tuple[str, bool], float]:
+    """(activation, skip) -> ln loss at the top of the printed vertical axis of Figure 3."""
+    from zeroloss import published
+
+    axes = published.load("nguyen2019_fig3")
+    return {(row.activation, bool(row.skip)): float(row.high) for row in axes.itertuples()}
+
+
+def reading_distances(found: pd.DataFrame) -> pd.Series:
+    """Of each scaling in :func:`all_slices`: mean over the panels of |mean highest ln loss - printed top|."""
+    tops = found.groupby(["scaling", "activation", "skip"])["top"].mean()
+    printed = printed_tops()
+    gaps = [abs(top - printed[activation, skip]) for (_, activation, skip), top in tops.items()]
+    return pd.Series(gaps, index=tops.index).groupby("scaling").mean()
+
+
+def reading_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Every reading of the directions' length beside the printed axes: rim, top and bad valleys of its planes."""
+    found, printed = all_slices(metrics, settings), printed_tops()
+    distances = reading_distances(found)
+    rows = []
+    for (scaling, activation, skip), group in found.groupby(["scaling", "activation", "skip"]):
+        rows.append(
+            {
+                "directions": scaling + (" (drawn)" if scaling == settings.surfaces.scaling else ""),
+                "distance": distances[scaling],
+                "activation": activation,
+                "skip connections": "yes" if skip else "no",
+                "planes": len(group),
+                "ln loss, solution": np.log(group["solution"]).mean(),
+                "ln loss, rim": f"{group['rim_low'].mean():.1f} to {group['rim_high'].mean():.1f}",
+                "top": group["top"].mean(),
+                "printed top": printed[activation, skip],
+                "planes with a bad valley": int((group["bad"] > 0).sum()),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("distance", kind="stable", ignore_index=True)
 
 
 def rank_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -165,7 +222,7 @@ def _our_runs(settings: Settings, row: str) -> str:
 
 
 def tables(settings: Settings) -> list[Table]:
-    surface = settings.surfaces
+    surface, images = settings.surfaces, settings.surfaces.images
     printed = "Published: test accuracy in percent, ± standard deviation over 8 choices of neurons."
     return [
         Table(
@@ -194,10 +251,20 @@ def tables(settings: Settings) -> list[Table]:
             "nguyen2019_valleys",
             ("004-TH3",),
             "Bad local valleys of random planes through the solution",
-            f"{surface.source}, N = {surface.samples} images, {surface.points} x {surface.points} grid. A bad valley: a local "
+            f"{images.source}, N = {images.samples} images, {surface.points} x {surface.points} grid, directions: "
+            f"{SCALINGS[surface.scaling]}. A bad valley: a local "
             f"minimum inside the grid with more than {surface.above:g} times the solution's loss and a rim at least "
             f"{surface.depth:g} times its floor.",
             valley_table,
+        ),
+        Table(
+            "nguyen2019_directions",
+            ("004-TH3", "004-?2"),
+            "Length of the directions of Figure 3: readings beside the printed axes",
+            f"{images.source}, N = {images.samples}, means over planes; the paper does not print the length. "
+            f"{'; '.join(f'{name}: {words}' for name, words in SCALINGS.items())}. Distance: mean over the four panels between "
+            "the highest ln loss and the top of the printed axis; the reading with the least is drawn.",
+            reading_table,
         ),
         Table(
             "nguyen2019_rank",
