@@ -233,8 +233,9 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-TH3",),
             title=f"Figure 5: {deep.depth} layers of width {deep.width}",
             caption=(
-                f"{images.source}, N = {images.samples} images (the paper: 1000 of CIFAR-10), {deep.depth} hidden layers of width "
-                f"{deep.width}, softplus with gamma = 20; right: {images.samples} random hidden neurons wired to the output. SGD, "
+                f"{images.source}, N = {images.samples} images (the paper: 1000 of CIFAR-10), {deep.depth} hidden layers of "
+                f"width {deep.width}, softplus with gamma = 20; right: {images.samples} random hidden neurons wired to the "
+                f"output. SGD, "
                 f"Nesterov momentum {deep.momentum:g}, batches of {images.batch}, {images.epochs} epochs (the paper: 1000), "
                 f"learning rates {listed(deep.rates)}, {seeds_text(images.seeds)}. Lines: mean over seeds."
             ),

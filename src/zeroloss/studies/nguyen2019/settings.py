@@ -92,7 +92,7 @@ class SurfaceImages(StudySettings):
     epochs: PositiveCount = Field(description="passes over the images")
     batch: PositiveCount = Field(description="images per step")
     compared_seeds: Annotated[int, Field(ge=0, strict=True)] = Field(
-        description="number of seeds, the first ones, for which the other readings are computed of scaling are computed for a table"
+        description="number of seeds, the first ones, for which the other readings of scaling are computed"
     )
 
     @model_validator(mode="after")

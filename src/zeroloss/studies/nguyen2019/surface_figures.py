@@ -124,9 +124,9 @@ def surface_figures(settings: Settings) -> list[Figure]:
             items=("004-TH3", "004-?2"),
             title="The surfaces of Figure 3 from above, with their bad local valleys",
             caption=(
-                f"{sizes}. {plane[0].upper()}{plane[1:]}; maps: seed {images.seeds[0]}, counts: {seeds_text(images.seeds)}. A bad "
-                f"valley is a local minimum inside the grid with more than {one.above:g} times the solution's loss and a rim "
-                f"of at least {one.depth:g} times its floor. Ours, not in the paper."
+                f"{sizes}. {plane[0].upper()}{plane[1:]}; maps: seed {images.seeds[0]}, counts: {seeds_text(images.seeds)}. "
+                f"A bad valley is a local minimum inside the grid with more than {one.above:g} times the solution's loss and a "
+                f"rim of at least {one.depth:g} times its floor. Ours, not in the paper."
             ),
             alt="Four contour maps of the logarithm of the loss; triangles mark bad local valleys, a star the solution.",
             draw=draw_valleys,
