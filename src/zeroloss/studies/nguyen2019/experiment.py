@@ -38,7 +38,7 @@ def recipes(settings: Settings) -> list[Recipe]:
 def cells(settings: Settings) -> list[Cell]:
     rank = settings.rank
     work = sum(n**3 for n in rank.samples) * rank.draws * len(rank.dimensions) * 4
-    found = [Cell("rank", {"part": "rank", **rank.model_dump(mode="json")}, (), Cost(4 + work * 1.5e-9, 450))]
+    found = [Cell("rank", {"part": "rank", **rank.model_dump(mode="json")}, (), Cost(9 + work * 1.5e-9, 450))]
     found += [_surface_cell(settings, activation) for activation in ACTIVATIONS]
     deep, taken = settings.deep, settings.deep.images
     runs = 2 * len(taken.seeds) * len(deep.rates)
@@ -61,9 +61,10 @@ def _surface_cell(settings: Settings, activation: str) -> Cell:
     parameters = {"part": "surface", "activation": activation, **block, **taken.model_dump(mode="json")}
     parameters["extent"] = s.sigmoid_extent if activation == "sigmoid" else s.softplus_extent
     (first, second), runs = taken.widths, 2 * len(taken.seeds)
+    sigma = 40 if activation == "sigmoid" else 250  # time of an activation in that of arithmetic, measured
     planes = runs + 8 * min(taken.compared_seeds, len(taken.seeds))  # four other readings, without and with skips
     pixels = 64 if taken.source == "digits" else 784
-    grid = planes * s.points**2 * taken.samples * (2 * first * second + 30 * (first + second))
+    grid = planes * s.points**2 * taken.samples * (2 * first * second + sigma * (first + second))
     training = 6 * runs * taken.epochs * taken.samples * first * (second + pixels)
     memory = 500 + s.points * taken.samples * (first + second) * 12 // 2**20
     cost = Cost(5 + (grid + training) / 40e9, memory, 2)
