@@ -142,19 +142,32 @@ def test_sizes_are_those_of_the_first_data_set_at_hand(tmp_path):
         load_config("laptop", both)
 
 
+def test_a_finer_grid_finds_as_many_valleys(chosen):
+    """The documented check with 61 x 61 points, at a small size: a third of the spacing, the same numbers of valleys."""
+    cell = next(cell for cell in STUDY.cells(chosen) if cell.name == "surface_sigmoid")
+    recipe = next(recipe for recipe in STUDY.recipes(chosen) if recipe.name == cell.datasets[0])
+    data, found = [recipe.build(None)], []
+    for points in (13, 37):
+        few = {**cell.parameters, "seeds": [0], "compared_seeds": 0, "points": points}
+        found.append(tables.all_slices(STUDY.run(few, data, device="cpu", quiet=True), chosen))
+    coarse, fine = (one.set_index("skip") for one in found)
+    pd.testing.assert_series_equal(coarse["bad"], fine["bad"])
+    np.testing.assert_allclose(coarse["top"], fine["top"], atol=0.1)  # both grids have the corners
+
+
 def test_reading_nearest_to_the_printed_axes_has_the_least_distance(chosen):
     """Made-up planes whose top is 1 and 3 above the printed one."""
     rows = [
         {"part": "surface", "scaling": scaling, "activation": activation, "skip": skip, "seed": 0, "errors": 0,
          "alpha_1": a, "alpha_2": b, "loss": np.exp(top + gap - 3 * (a == b == 0))}
         for (activation, skip), top in tables.printed_tops().items()
-        for scaling, gap in (("unit", 1), ("layer", -3)) for a in (-1.0, 0.0, 1.0) for b in (-1.0, 0.0, 1.0)
+        for scaling, gap in (("unit", 1), ("network", -3)) for a in (-1.0, 0.0, 1.0) for b in (-1.0, 0.0, 1.0)
     ]  # fmt: skip
     metrics = pd.DataFrame(rows)
     distances = tables.reading_distances(tables.all_slices(metrics, chosen))
-    assert distances.to_dict() == pytest.approx({"unit": 1, "layer": 3})
+    assert distances.to_dict() == pytest.approx({"unit": 1, "network": 3})
     table = tables.reading_table(metrics, chosen)
-    assert list(table["directions"]) == ["unit"] * 4 + ["layer (drawn)"] * 4 and len(tables.printed_tops()) == 4
+    assert list(table["directions"]) == ["unit"] * 4 + ["network (drawn)"] * 4 and len(tables.printed_tops()) == 4
 
 
 @given(
