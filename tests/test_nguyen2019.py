@@ -318,7 +318,7 @@ def planes(skip, bad, solved=True):
         part = {"alpha_1": np.round(one.ravel(), 9), "alpha_2": np.round(two.ravel(), 9), "loss": np.exp(log).ravel()}
         about = {
             "part": "surface",
-            "scaling": "layer",
+            "scaling": "network",
             "activation": "sigmoid",
             "skip": skip,
             "seed": seed,

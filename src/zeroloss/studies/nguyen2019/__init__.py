@@ -12,8 +12,8 @@ softplus takes more digits than float64 has, and loses it with ReLU and with lin
 What training shows is clear: 150 layers of width 10 do not learn at all without skip connections and reach zero error with \
 them, and so does a convolutional network with sigmoid. Random planes through the solution of a two-layer network, the \
 paper's Figure 3, show no bad valley on either side by the criterion that we fixed beforehand, for any of five readings of \
-how long the directions are, which the paper does not print. The reduced convolutional network does not train without skip connections with softplus either, \
-where the paper's large one does."""
+how long the directions are, which the paper does not print. The reduced convolutional network does not train without skip \
+connections with softplus either, where the paper's large one does."""
 
 STUDY = Study(
     name="nguyen2019",
