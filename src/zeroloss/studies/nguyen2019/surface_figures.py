@@ -51,9 +51,11 @@ def draw_surfaces(metrics: pd.DataFrame, settings: Settings, activation: str) ->
         middle = len(alphas) // 2
         axis.plot([0], [0], [log[middle, middle]], marker="*", color="#D55E00", markersize=11, zorder=10)
         axis.set(xlabel=r"$\alpha_1$", ylabel=r"$\alpha_2$", title=TITLES[skip])
+        axis.set(xlim=(alphas[0], alphas[-1]), ylim=(alphas[0], alphas[-1]))
         axis.set_zlabel("ln loss")
-        for side, parts in ((axis.xaxis, 4), (axis.yaxis, 4), (axis.zaxis, 6)):
-            side.set_major_locator(MaxNLocator(parts))
+        for side in (axis.xaxis, axis.yaxis):  # pruned: labels of two axes would meet at the corner
+            side.set_major_locator(MaxNLocator(4, prune="both"))
+        axis.zaxis.set_major_locator(MaxNLocator(6))
         axis.tick_params(pad=0)
         axis.view_init(elev=28, azim=-58)
         axis.set_box_aspect(None, zoom=0.88)
