@@ -128,15 +128,15 @@ def test_directions_are_as_long_as_their_scaling_says(scaling):
 
 def test_sizes_are_those_of_the_first_data_set_at_hand(tmp_path):
     one = load_config("laptop").study("nguyen2019")
-    assert one.surfaces.images.source == one.deep.images.source == "digits"
+    assert one.surfaces.taken.source == one.deep.taken.source == "digits"
     np.savez(
         tmp_path / "mine.npz",
         x_train=np.zeros((9, 4, 4), np.uint8), y_train=np.arange(9), x_test=np.zeros((1, 4, 4), np.uint8), y_test=[0],
     )  # fmt: skip
-    block = one.surfaces.images.model_dump() | {"samples": 8}
+    block = one.surfaces.taken.model_dump() | {"samples": 8}
     mine = {"images": [block | {"source": ["mnist", "mine"]}, block | {"source": "digits"}]}
     both = {"data": {"root": str(tmp_path)}, "studies": {"nguyen2019": {"surfaces": mine}}}
-    assert load_config("laptop", both).study("nguyen2019").surfaces.images.source == "mine"
+    assert load_config("laptop", both).study("nguyen2019").surfaces.taken.source == "mine"
     mine["images"][0]["source"] = "elsewhere"
     with pytest.raises(UserError, match="elsewhere is not a known data set"):
         load_config("laptop", both)
@@ -349,8 +349,8 @@ def deep(skip, errors, diverged=False):
 
 
 def test_depth_judges_come_out_each_way(chosen):
-    more = chosen.deep.images.model_copy(update={"epochs": 200})
-    long = chosen.model_copy(update={"deep": chosen.deep.model_copy(update={"images": more})})
+    more = chosen.deep.taken.model_copy(update={"epochs": 200})
+    long = chosen.model_copy(update={"deep": chosen.deep.model_copy(update={"images": [more]})})
     assert run_claims.judge_deep_skip(deep(True, 0), chosen).verdict == "reproduced"
     assert run_claims.judge_deep_skip(deep(True, 5), chosen).verdict == "undecided"
     assert run_claims.judge_deep_skip(deep(True, 5), long).verdict == "differs"

@@ -16,12 +16,12 @@ ACTIVATIONS = ("sigmoid", "softplus")
 
 
 def _surface_images(settings: Settings) -> ImageSample:
-    one = settings.surfaces.images
+    one = settings.surfaces.taken
     return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.seeds[0])
 
 
 def _deep_images(settings: Settings) -> ImageSample:
-    one = settings.deep.images
+    one = settings.deep.taken
     return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.seeds[0])
 
 
@@ -40,7 +40,7 @@ def cells(settings: Settings) -> list[Cell]:
     work = sum(n**3 for n in rank.samples) * rank.draws * len(rank.dimensions) * 4
     found = [Cell("rank", {"part": "rank", **rank.model_dump(mode="json")}, (), Cost(4 + work * 1.5e-9, 450))]
     found += [_surface_cell(settings, activation) for activation in ACTIVATIONS]
-    deep, taken = settings.deep, settings.deep.images
+    deep, taken = settings.deep, settings.deep.taken
     runs = 2 * len(taken.seeds) * len(deep.rates)
     steps = taken.epochs * -(-taken.samples // taken.batch)
     # measured: 40 us per layer and step beside 7 ns per neuron and example
@@ -55,7 +55,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _surface_cell(settings: Settings, activation: str) -> Cell:
-    s, taken = settings.surfaces, settings.surfaces.images
+    s, taken = settings.surfaces, settings.surfaces.taken
     judged = {"images", "above", "depth", "sigmoid_extent", "softplus_extent"}  # above and depth are for judging only
     block = s.model_dump(mode="json", exclude=judged)
     parameters = {"part": "surface", "activation": activation, **block, **taken.model_dump(mode="json")}

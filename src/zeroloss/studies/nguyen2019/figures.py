@@ -144,9 +144,7 @@ def draw_figure5(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[0, 0].set_ylabel(r"$\log_{10}$ training loss")
     axes[1, 0].set(ylabel="training error (%)", ylim=(-3, 100))
     cues = ordered_cues(sorted(settings.deep.rates, reverse=True))
-    handles = list(
-        legend_entries(cues, r"\eta", seeds=len(settings.deep.images.seeds) > 1, published=False, bound=None)
-    )
+    handles = list(legend_entries(cues, r"\eta", seeds=len(settings.deep.taken.seeds) > 1, published=False, bound=None))
     handles.append(Line2D([], [], color="#D55E00", linewidth=7, alpha=0.4, label=r"best $\eta$"))
     handles.append(
         Line2D([], [], color="0.2", linestyle=(0, (5, 2)), linewidth=0.9, label="published, CIFAR-10, epoch 1000")
@@ -197,7 +195,7 @@ def draw_cnn(metrics: pd.DataFrame, settings: Settings, architecture: str) -> Ca
 
 
 def figures(settings: Settings) -> list[Figure]:
-    deep, rank, images = settings.deep, settings.rank, settings.deep.images
+    deep, rank, images = settings.deep, settings.rank, settings.deep.taken
     declared = [
         Figure(
             name="nguyen2019_fig2",

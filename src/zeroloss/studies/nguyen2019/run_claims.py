@@ -35,7 +35,7 @@ def judge_deep_skip(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     best = best_runs(metrics, True)
     reached = best.groupby("seed")["errors"].min() == 0
     first = best[best["errors"] == 0].groupby("seed")["epoch"].min()
-    enough = settings.deep.images.epochs >= PRINTED_EPOCHS
+    enough = settings.deep.taken.epochs >= PRINTED_EPOCHS
     verdict: Verdict = "reproduced" if reached.all() else "differs" if enough else "undecided"
     least = 100 * best.groupby("seed")["errors"].min() / best.groupby("seed")["samples"].first()
     return Judgement(
@@ -59,7 +59,7 @@ def judge_deep_plain(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     verdict: Verdict = "reproduced" if (least >= 50).all() else "differs" if (least == 0).any() else "undecided"
     return Judgement(
         expected="67 to 70 % after 1000 epochs, not converged",
-        measured=f"least error {least.min():.1f} to {least.max():.1f} % by seed, {settings.deep.images.epochs} epochs",
+        measured=f"least error {least.min():.1f} to {least.max():.1f} % by seed, {settings.deep.taken.epochs} epochs",
         spread=f"range over {len(least)} seeds",
         tolerance="at least 50 % in every seed",
         verdict=verdict,

@@ -38,16 +38,16 @@ def _first_at_hand(value: Any, info: ValidationInfo) -> Any:
 
 
 def _first_block_at_hand(value: Any, info: ValidationInfo) -> Any:
-    """A list of blocks with a source each -> the first whose data set is at hand, else the last; one block stays."""
-    if not isinstance(value, list):
-        return value
+    """A list of blocks with a source each -> the first of them whose data set is at hand, else the last, alone."""
+    if info.context is None or not isinstance(value, list):
+        return value  # settings stored with a result; or no list, which the type refuses
     if not value or not all(isinstance(block, dict) and "source" in block for block in value):
-        raise ValueError("it must be a block with a source, or a list of such blocks")
+        raise ValueError("it must be a list of blocks with a source each")
     from zeroloss.datasets import images
 
-    available = images.available((info.context or {}).get("data_root"))
+    available = images.available(info.context.get("data_root"))
     chosen = [block | {"source": _first_at_hand(block["source"], info)} for block in value]
-    return next((block for block in chosen if block["source"] in available), chosen[-1])
+    return [next((block for block in chosen if block["source"] in available), chosen[-1])]
 
 
 ImageSource = Annotated[str, BeforeValidator(_first_at_hand, json_schema_input_type=str | list[str])]
@@ -105,9 +105,10 @@ class SurfaceSettings(StudySettings):
     """Figure 3: the loss on random planes through the solution that SGD finds."""
 
     images: Annotated[
-        SurfaceImages,
-        BeforeValidator(_first_block_at_hand, json_schema_input_type=SurfaceImages | list[SurfaceImages]),
-    ] = Field(description="images and sizes, or a list of which the first with its data set at hand is taken")
+        list[SurfaceImages],
+        BeforeValidator(_first_block_at_hand, json_schema_input_type=list[SurfaceImages]),
+        Len(min_length=1),
+    ] = Field(description="images and sizes; of several entries the first with its data set at hand is taken")
     rate: StepSize = Field(description="learning rate")
     momentum: Momentum = Field(description="Nesterov momentum")
     scaling: Scaling = Field(description="length of the random directions: the reading that is drawn and judged")
@@ -116,6 +117,11 @@ class SurfaceSettings(StudySettings):
     points: Annotated[int, Field(ge=5, strict=True)] = Field(description="grid points per axis, odd")
     above: Factor = Field(description="a valley is bad if its least loss is more than this times the solution's")
     depth: Factor = Field(description="a valley counts if its rim is at least this times its least loss")
+
+    @property
+    def taken(self) -> SurfaceImages:
+        """The entry of ``images`` whose data set is at hand; the others are left out when the settings are read."""
+        return self.images[0]
 
     @model_validator(mode="after")
     def _checks(self) -> Self:
@@ -139,16 +145,23 @@ class DeepSettings(StudySettings):
     """Figure 5: a very deep and narrow network with and without skip connections."""
 
     images: Annotated[
-        DeepImages, BeforeValidator(_first_block_at_hand, json_schema_input_type=DeepImages | list[DeepImages])
-    ] = Field(description="images and epochs, or a list of which the first with its data set at hand is taken")
+        list[DeepImages],
+        BeforeValidator(_first_block_at_hand, json_schema_input_type=list[DeepImages]),
+        Len(min_length=1),
+    ] = Field(description="images and epochs; of several entries the first with its data set at hand is taken")
     depth: PositiveCount = Field(description="hidden layers")
     width: PositiveCount = Field(description="neurons per hidden layer")
     rates: Annotated[list[StepSize], Len(min_length=1)] = Field(description="learning rates; the best is drawn bold")
     momentum: Momentum = Field(description="Nesterov momentum")
 
+    @property
+    def taken(self) -> DeepImages:
+        """The entry of ``images`` whose data set is at hand; the others are left out when the settings are read."""
+        return self.images[0]
+
     @model_validator(mode="after")
     def _checks(self) -> Self:
-        _enough(self.depth * self.width, self.images.samples)
+        _enough(self.depth * self.width, self.taken.samples)
         return self
 
 

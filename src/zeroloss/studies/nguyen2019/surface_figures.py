@@ -31,7 +31,7 @@ def log_surface(
         & (metrics["scaling"] == settings.surfaces.scaling)
         & (metrics["activation"] == activation)
         & (metrics["skip"] == skip)
-        & (metrics["seed"] == settings.surfaces.images.seeds[0])
+        & (metrics["seed"] == settings.surfaces.taken.seeds[0])
     ]
     grid = table.pivot(index="alpha_1", columns="alpha_2", values="loss")
     return grid.index.to_numpy(), np.log(np.maximum(grid.to_numpy(), 1e-300))
@@ -97,7 +97,7 @@ def draw_valleys(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
 
 def surface_figures(settings: Settings) -> list[Figure]:
-    one, images = settings.surfaces, settings.surfaces.images
+    one, images = settings.surfaces, settings.surfaces.taken
     first, second = images.widths
     sizes = (
         f"{images.source}, N = {images.samples} random images (the paper: 1024 of MNIST), hidden layers of {first} and {second} "

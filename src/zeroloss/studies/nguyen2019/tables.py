@@ -222,7 +222,7 @@ def _our_runs(settings: Settings, row: str) -> str:
 
 
 def tables(settings: Settings) -> list[Table]:
-    surface, images = settings.surfaces, settings.surfaces.images
+    surface, images = settings.surfaces, settings.surfaces.taken
     printed = "Published: test accuracy in percent, ± standard deviation over 8 choices of neurons."
     return [
         Table(
