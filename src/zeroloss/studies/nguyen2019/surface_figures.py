@@ -56,7 +56,8 @@ def draw_surfaces(metrics: pd.DataFrame, settings: Settings, activation: str) ->
         for side in (axis.xaxis, axis.yaxis):  # pruned: labels of two axes would meet at the corner
             side.set_major_locator(MaxNLocator(4, prune="both"))
         axis.zaxis.set_major_locator(MaxNLocator(6))
-        axis.tick_params(axis="z", pad=5)
+        axis.tick_params(pad=0)
+        axis.tick_params(axis="z", pad=2)
         axis.view_init(elev=28, azim=-58)
         axis.set_box_aspect(None, zoom=0.88)
     return canvas
