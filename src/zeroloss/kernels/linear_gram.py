@@ -1,0 +1,58 @@
+"""The Gram matrix P(t) of a deep linear network (Du, Hu 2019, eq. 7) and the singular values of its partial products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+
+def linear_gram(layers: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """d_out P = sum_i (V_{i-1:1} X)^T (V_{i-1:1} X) (x) V_{L:i+1} V_{L:i+1}^T, float64, shape (batch, n d_out, n d_out).
+
+    With V_i = W_i / sqrt(m) and eq. 1's prefactor, P is the Jacobian of the outputs with respect to all W times its
+    transpose; the output o of the input a has the index a d_out + o. Of one step, vec(U - Y) <- (I - eta P) vec(U - Y)
+    up to order eta^2.
+
+    Args:
+        layers: V_1..V_L, shapes (batch, out, in), any float dtype: products are taken in float64.
+        x: inputs in columns, shape (d_in, n).
+    """
+    batch, outputs = layers[-1].shape[:2]
+    below = [x.double().expand(batch, *x.shape)]
+    for layer in layers[:-1]:
+        below.append(layer.double() @ below[-1])
+    above = torch.eye(outputs, dtype=torch.float64, device=x.device).expand(batch, outputs, outputs)
+    size = x.shape[1] * outputs
+    found = torch.zeros(batch, x.shape[1], outputs, x.shape[1], outputs, dtype=torch.float64, device=x.device)
+    for index in range(len(layers) - 1, -1, -1):
+        found += torch.einsum("zab,zop->zaobp", below[index].mT @ below[index], above @ above.mT)
+        if index:
+            above = above @ layers[index].double()
+    return found.view(batch, size, size)
+
+
+def partial_singular_values(layers: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Least and largest singular value over all partial products V_j ... V_i, i <= j, float64, shape (batch, 2).
+
+    Of a product of a (rows, columns) shape the min(rows, columns) singular values count. The number of products grows
+    with the square of the depth: for narrow networks.
+    """
+    batch = len(layers[0])
+    least = torch.full((batch,), torch.inf, dtype=torch.float64)
+    largest = torch.zeros(batch, dtype=torch.float64)
+    first, hidden = None, None  # V_j ... V_1, and V_j ... V_i for i = 2..j in one tensor (batch, i, out, in)
+    for layer in layers:
+        layer = layer.double()
+        if first is None:
+            first = layer
+            groups = [first[:, None]]
+        else:
+            square = layer[:, None]
+            longer = square if hidden is None else torch.cat([layer[:, None] @ hidden, square], dim=1)
+            first, hidden = layer @ first, longer
+            groups = [first[:, None], hidden]
+        for group in groups:
+            values = torch.linalg.svdvals(group).flatten(1).cpu()
+            least, largest = torch.minimum(least, values.amin(1)), torch.maximum(largest, values.amax(1))
+    return torch.stack([least, largest], dim=1)
