@@ -32,10 +32,18 @@ def linear_gram(layers: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor
     return found.view(batch, size, size)
 
 
+def spectra(matrices: torch.Tensor) -> torch.Tensor:
+    """Eigenvalues of symmetric matrices (batch, k, k), ascending; NaN for a matrix of a diverged network."""
+    finite = torch.isfinite(matrices).all(dim=2).all(dim=1)
+    found = matrices.new_full(matrices.shape[:2], torch.nan)
+    found[finite] = torch.linalg.eigvalsh(matrices[finite])
+    return found
+
+
 def partial_singular_values(layers: Sequence[torch.Tensor]) -> torch.Tensor:
     """Least and largest singular value over all partial products V_j ... V_i, i <= j, float64, shape (batch, 2).
 
-    Of a product of a (rows, columns) shape the min(rows, columns) singular values count. The number of products grows
+    NaN for a diverged network. Of a product of a (rows, columns) shape the min(rows, columns) singular values count. The number of products grows
     with the square of the depth: for narrow networks.
     """
     batch = len(layers[0])
@@ -53,6 +61,9 @@ def partial_singular_values(layers: Sequence[torch.Tensor]) -> torch.Tensor:
             first, hidden = layer @ first, longer
             groups = [first[:, None], hidden]
         for group in groups:
-            values = torch.linalg.svdvals(group).flatten(1).cpu()
+            finite = torch.isfinite(group).flatten(1).all(dim=1)
+            values = group.new_full((batch, group.shape[1] * min(group.shape[2:])), torch.nan)
+            values[finite] = torch.linalg.svdvals(group[finite]).flatten(1)
+            values = values.cpu()
             least, largest = torch.minimum(least, values.amin(1)), torch.maximum(largest, values.amax(1))
     return torch.stack([least, largest], dim=1)

@@ -147,9 +147,7 @@ def _curves(path: LinearPath, seeds: Sequence[int], head: Mapping[str, Any]) -> 
 
 
 def _theorem(parameters: Mapping[str, Any], device: str, quiet: bool) -> pd.DataFrame:
-    import torch
-
-    from zeroloss.kernels.linear_gram import linear_gram, partial_singular_values
+    from zeroloss.kernels.linear_gram import linear_gram, partial_singular_values, spectra
     from zeroloss.progress import Progress
 
     problem = problem_of(parameters, parameters["target"])
@@ -164,7 +162,7 @@ def _theorem(parameters: Mapping[str, Any], device: str, quiet: bool) -> pd.Data
                 head = {"start": start, "depth": depth, "width": width, **about}
 
                 def observe(k: int, who: np.ndarray, layers: list[torch.Tensor], head: Any = head) -> None:
-                    spectrum = torch.linalg.eigvalsh(linear_gram(layers, sweep.x) / problem.outputs).cpu().numpy()
+                    spectrum = spectra(linear_gram(layers, sweep.x) / problem.outputs).cpu().numpy()
                     own: dict[str, Any] = {
                         "seed": np.array(seeds)[who],
                         "step": k,
