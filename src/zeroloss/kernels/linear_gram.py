@@ -41,7 +41,9 @@ def spectra(matrices: torch.Tensor) -> torch.Tensor:
 
 
 def partial_singular_values(layers: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Least and largest singular value over all partial products V_j ... V_i, i <= j, float64, shape (batch, 2).
+    """Least and largest singular value over all partial products V_j ... V_i but the whole, float64, shape (batch, 2).
+
+    The whole product V_L ... V_1 is left out: of an orthogonal start it is a corner of an orthogonal matrix, no isometry.
 
     NaN for a diverged network. Of a product of a (rows, columns) shape the min(rows, columns) singular values count. The number of products grows
     with the square of the depth: for narrow networks.
@@ -49,17 +51,18 @@ def partial_singular_values(layers: Sequence[torch.Tensor]) -> torch.Tensor:
     batch = len(layers[0])
     least = torch.full((batch,), torch.inf, dtype=torch.float64)
     largest = torch.zeros(batch, dtype=torch.float64)
-    first, hidden = None, None  # V_j ... V_1, and V_j ... V_i for i = 2..j in one tensor (batch, i, out, in)
-    for layer in layers:
+    first: torch.Tensor | None = None
+    hidden: torch.Tensor | None = None  # V_j ... V_i for i = 2..j in one tensor (batch, i, out, in)
+    for number, layer in enumerate(layers):
         layer = layer.double()
-        if first is None:
-            first = layer
-            groups = [first[:, None]]
-        else:
-            square = layer[:, None]
-            longer = square if hidden is None else torch.cat([layer[:, None] @ hidden, square], dim=1)
-            first, hidden = layer @ first, longer
-            groups = [first[:, None], hidden]
+        groups = []
+        if number:
+            own = layer[:, None]
+            hidden = own if hidden is None else torch.cat([own @ hidden, own], dim=1)
+            groups.append(hidden)
+        if number < len(layers) - 1:
+            first = layer if first is None else layer @ first
+            groups.append(first[:, None])
         for group in groups:
             finite = torch.isfinite(group).flatten(1).all(dim=1)
             values = group.new_full((batch, group.shape[1] * min(group.shape[2:])), torch.nan)

@@ -18,27 +18,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 START_NAMES = {"gaussian": "Gaussian", "orthogonal": "orthogonal"}
-BOUNDS = {
-    "gaussian": r"$(1-\eta L\lambda_r/4d_{out})^t$",
-    "orthogonal": r"$(1-\eta L\lambda_r/2d_{out})^t$",
-}
-POWERS_OF_TWO = 2  # base of logarithmic axes of depth and width
 
 
 def _integer_axis(axis: Any, values: Any) -> None:
-    """Logarithmic in base 2, ticks at the given values."""
-    axis.axes.__getattribute__(f"set_{axis.axis_name}scale")("log", base=POWERS_OF_TWO)
-    axis.set_ticks(list(values), [f"{value:g}" for value in values])
-    axis.set_minor_locator(_nothing())
-
-
-def _nothing() -> Any:
+    """Logarithmic, ticks at the given values alone."""
     from matplotlib.ticker import NullLocator
 
-    return NullLocator()
+    scale = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
+    scale("log", base=2)
+    axis.set_ticks(list(values), [f"{value:g}" for value in values])
+    axis.set_minor_locator(NullLocator())
 
 
-def _factors(metrics: pd.DataFrame, settings: Settings, start: str, depth: int) -> float:
+def _factor(settings: Settings, start: str, depth: int) -> float:
     """The bound's factor per step; of the same problem that was trained."""
     from zeroloss.studies.du_hu2019.compute import problem_of
     from zeroloss.theory import du_hu2019 as theory
@@ -88,7 +80,7 @@ def draw_rate(metrics: pd.DataFrame, settings: Settings) -> Canvas:
                 low, high = np.exp(logs.min()), np.exp(logs.max())
                 panel.fill_between(mean.index, low, high, color=cue.colour, alpha=0.2, linewidth=0, zorder=2)
             steps = np.arange(part.steps + 1)
-            draw_bound(panel, steps, _factors(metrics, settings, start, depth) ** steps, "0.1")
+            draw_bound(panel, steps, _factor(settings, start, depth) ** steps, "0.1")
             panel.set(yscale="log", ylim=(3e-11, 6), title=f"{START_NAMES[start]}, $L={depth}$")
     for panel in axes[-1]:
         panel.set_xlabel("step $t$")
@@ -130,11 +122,11 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     _integer_axis(left.xaxis, part.depths)
     _integer_axis(left.yaxis, part.widths[::2])
     handles = [
-        Line2D([], [], color=cue.colour, marker=cue.marker, label=f"{START_NAMES[start]} (range over seeds)")
+        Line2D([], [], color=cue.colour, marker=cue.marker, label=START_NAMES[start])
         for start, cue in starts.items()
     ]
     handles.append(Line2D([], [], color="0.2", linestyle=":", label=r"$m\propto L$"))
-    halves[0].legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9)
+    halves[0].legend(handles=handles, loc="outside upper center", ncols=3)
     runs = metrics[(metrics["part"] == "run") & (metrics["start"] == "gaussian")]
     aspects = [aspect for aspect in (1, 2, 4, 8, 16, 32) if (runs["width"] == aspect * runs["depth"]).any()]
     cues: Any = ordered_cues(aspects)
@@ -150,7 +142,7 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     right.set(xlabel="depth $L$", ylabel=rf"iterations to $\ell(t)\leq$ {part.accuracy:g} $\ell(0)$", ylim=(0, None))
     _integer_axis(right.xaxis, part.depths)
     handles = [Line2D([], [], color=c.colour, marker=c.marker, label=f"$m={a}L$") for a, c in cues.items()]
-    halves[1].legend(handles=handles, loc="outside upper center", ncols=6, fontsize=9)
+    halves[1].legend(handles=handles, loc="outside upper center", ncols=6, fontsize=9, columnspacing=1, handlelength=1.5)
     return canvas
 
 
@@ -164,7 +156,7 @@ def draw_spectrum(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     part = settings.theorem
     table = metrics[(metrics["part"] == "gram") & (metrics["start"] == "gaussian")]
     cues: Any = ordered_cues(part.drawn_depths)
-    canvas, axes = plt.subplots(2, 2, figsize=(10.5, 7), sharey="row", sharex="col", layout="constrained")
+    canvas, axes = plt.subplots(2, 2, figsize=(10.5, 7), sharex="col", layout="constrained")
     rows = (
         ("relative_max", r"$\lambda_{\max}(P)\;/\;(L\lambda_{\max}(X^\top X)/d_{out})$", 4.0),
         ("relative_min", r"$\lambda_{\min}(P)\;/\;(L\lambda_r(X^\top X)/d_{out})$", 0.25),
@@ -183,6 +175,8 @@ def draw_spectrum(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             panel.axhline(1, color="0.6", linewidth=0.8, zorder=0)
             panel.set_yscale("log")
         row[0].set_ylabel(label)
+        # narrow deep nets reach 1e-18: what the order of magnitude is no longer matters there
+        row[0].set_ylim(bottom=max(row[0].get_ylim()[0], 1e-8))
     _integer_axis(axes[1, 0].xaxis, part.widths[::2])
     axes[1, 0].set_xlabel("width $m$")
     axes[1, 1].set_xscale("symlog", linthresh=10)
@@ -209,7 +203,7 @@ def draw_products(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
     part = settings.products
     cues: Any = ordered_cues(part.factors)
-    canvas, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.4), layout="constrained")
+    canvas, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     for factors, cue in cues.items():
         for panel, name in ((left, "vector"), (right, "products")):
             here = metrics[(metrics["part"] == name) & (metrics["depth"] == factors)].sort_values("aspect")
@@ -229,8 +223,8 @@ def draw_products(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     for aspect in half_aspects(metrics[metrics["part"] == "products"]).values():
         right.axvline(aspect, color="0.85", linewidth=0.8, zorder=0)
     right.set(
-        xscale="log", xlabel="$m/q$", ylabel=r"share with all $\sigma(W_{L:i}(0))\in[0.8,1.2]\,m^{(L-i+1)/2}$",
-        title="(b) Proposition 6.2", ylim=(-0.05, 1.05),
+        xscale="log", xlabel="$m/q$", ylabel="share of networks inside",
+        title=r"(b) Proposition 6.2: $\sigma(W_{L:i}(0))\in[0.8,1.2]\,m^{(L-i+1)/2}$", ylim=(-0.05, 1.05),
     )  # fmt: skip
     handles = [Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$q={factors}$") for factors, cue in cues.items()]
     handles.append(Line2D([], [], color="0.2", linestyle=":", label=r"$e^{-0.01\,m/q}$"))
@@ -253,7 +247,10 @@ def figures(settings: Settings) -> list[Figure]:
             name="du_hu2019_rate",
             items=items,
             title="Theorem 4.1: loss ratio against step for several widths and depths",
-            caption=f"{data}; {training}. Lines: geometric mean over seeds; runs stop at 1e-10. Dotted: {'the bounds of Du-Hu (above) and Hu-Xiao-Pennington (below)'}.",
+            caption=(
+                f"{data}; {training}. Lines: geometric mean over seeds; runs stop at 1e-10. Dotted: (1 - eta L lambda_r / "
+                "(4 d_out))^t of Du and Hu above, 2 for 4 of Hu, Xiao, Pennington below."
+            ),
             alt=(
                 "Six panels of the falling loss: with a Gaussian start narrow nets lie above the dotted bound at large "
                 "depth and wide ones below; with an orthogonal start all but the narrowest lie below it at every depth."
@@ -264,7 +261,7 @@ def figures(settings: Settings) -> list[Figure]:
             name="du_hu2019_widths",
             items=items,
             title="The width from which on the bound holds, and iterations, against depth",
-            caption=f"{data}; {training}. Left: C of the theorem is unknown, this is the empirical m. Right: Gaussian start.",
+            caption=f"{data}; {training}. Left: C of the theorem is unknown, this is the empirical m. Right: Gaussian start, where all seeds got there. Bars: range over seeds.",
             alt=(
                 "Left, the least width against depth: a line of slope one for the Gaussian start, a flat one for the "
                 "orthogonal. Right, iterations against depth, one line for each ratio of width to depth."
@@ -275,7 +272,7 @@ def figures(settings: Settings) -> list[Figure]:
             name="du_hu2019_spectrum",
             items=items,
             title="Extreme eigenvalues of the Gram matrix P(t) against width and along training",
-            caption=f"{data}; Gaussian start; {training}; eigenvalues in float64. C, O and Omega are not named in the paper.",
+            caption=f"{data}; Gaussian start; {training}; eigenvalues in float64, drawn above 1e-8. O and Omega name no constants in the paper.",
             alt=(
                 "Largest and least eigenvalue of P relative to their orders: both approach one as the width grows, later "
                 "for deeper nets, and stay near their start along training."
