@@ -5,6 +5,7 @@
 - ``gram``: extreme eigenvalues of P(t), and for orthogonal starts singular values of all partial products,
 - ``products``: how often the singular values of W_{L:i} leave their band (Proposition 6.2),
 - ``vector``: how often |A_q ... A_1 v| leaves its own (Lemma 6.1),
+- ``norm``: |outputs|^2 / |X|^2 of many Gaussian networks at the start (Claim 3.1),
 - ``stable``: the largest step that trains.
 """
 
@@ -115,7 +116,6 @@ class _Sweep:
             "seed": self.seeds,
             "step_size": eta,
             "start_loss": first,
-            "output_ratio": outputs.square().sum(dim=(1, 2)).cpu().numpy() / float((problem.x**2).sum()),
             "step": last,
             "relative_loss": np.where(path.diverged_at >= 0, np.inf, final / first),
             "converged_at": path.converged_at,
@@ -233,7 +233,7 @@ def _start(parameters: Mapping[str, Any], device: str, quiet: bool) -> pd.DataFr
     from zeroloss.progress import Progress
 
     with Progress(2, "du_hu2019 start", quiet) as progress:
-        parts = [_products(parameters)]
+        parts = [_products(parameters), _norms(parameters)]
         progress.advance(state="products")
         parts.append(_stable(parameters, device))
         progress.advance(state="stable steps")
@@ -259,6 +259,30 @@ def _products(parameters: Mapping[str, Any]) -> pd.DataFrame:
             outside = int(((least < 1 - WIDE_BAND) | (largest > 1 + WIDE_BAND)).sum())
             rows.append({"part": "products", **head, "outside": outside, "draws": own["networks"]})
     return pd.DataFrame(rows)
+
+
+def _norms(parameters: Mapping[str, Any]) -> pd.DataFrame:
+    import torch
+
+    from zeroloss.randomness import torch_generator
+
+    own = parameters["products"]
+    networks, width = own["norm_networks"], own["norm_width"]
+    problem = problem_of(parameters, "unit_phi")
+    x = torch.from_numpy(problem.x)
+    parts = []
+    for depth in own["factors"]:
+        generator = torch_generator(0, "du_hu2019", "norms", depth, width)
+        found = x.expand(networks, *x.shape)
+        # layer by layer: all networks of a deep batch together need not fit in memory
+        for layer in range(depth):
+            shape = (networks, problem.outputs if layer == depth - 1 else width, found.shape[1])
+            found = torch.randn(shape, generator=generator, dtype=torch.float64) @ found
+            found /= (problem.outputs if layer == depth - 1 else width) ** 0.5
+        ratio = found.square().sum(dim=(1, 2)).numpy() / float((problem.x**2).sum())
+        head = {"depth": depth, "width": width, "seed": range(networks), "output_ratio": ratio}
+        parts.append(pd.DataFrame({"part": "norm", "start": "gaussian", **head, **_about(parameters, "unit_phi")}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _stable(parameters: Mapping[str, Any], device: str) -> pd.DataFrame:

@@ -44,6 +44,8 @@ class ProductSettings(StudySettings):
     aspects: Annotated[list[StepSize], Len(min_length=2)] = Field(description="m / q")
     networks: PositiveCount = Field(description="networks per point, for the singular values of Proposition 6.2")
     draws: PositiveCount = Field(description="random vectors per point, for Lemma 6.1")
+    norm_networks: PositiveCount = Field(description="networks per depth whose output norm is taken, for Claim 3.1")
+    norm_width: PositiveCount = Field(description="m of these networks")
 
 
 class StableSettings(StudySettings):
@@ -169,6 +171,7 @@ def cells(settings: Settings) -> list[Cell]:
     tried = len(theorem.seeds) * len(stable.multiples)
     seconds = sum(_seconds(depth, stable.width, theorem.samples, tried, stable.steps) for depth in stable.depths)
     seconds += sum(products.factors) * len(products.aspects) * (products.draws * 8e-8 + products.networks * 1e-5)
+    seconds += sum(products.factors) * products.norm_networks * products.norm_width**2 * 1.5e-8
     add("start", own, seconds, memory(max(stable.depths), stable.width, tried))
     return found
 
