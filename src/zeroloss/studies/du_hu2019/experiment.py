@@ -116,9 +116,9 @@ def recipes(settings: Settings) -> list[Recipe]:
 
 
 def _seconds(depth: int, width: int, samples: int, networks: int, steps: int) -> float:
-    """Expected seconds of so many steps: 6 n m^2 flops a layer, slow where the weights leave the cache, and calls."""
-    rate = 30e9 if depth * width**2 * 4 < 4e6 else 8e9
-    return steps * depth * (1.5e-5 + networks * (6.0 * samples * width**2 / rate + 3e-7))
+    """Expected seconds of so many steps: calls, 6 n m^2 flops a layer, and 12 m^2 bytes of weights moved."""
+    layer = 6.0 * samples * width**2 / 60e9 + 12.0 * width**2 / 9e9 + 3e-7
+    return steps * depth * (1.5e-5 + networks * layer)
 
 
 def cells(settings: Settings) -> list[Cell]:
