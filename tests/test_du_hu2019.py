@@ -67,7 +67,14 @@ def products(power=1.0, rate=lambda q, a: 0.01 * a, part="vector") -> pd.DataFra
             else:
                 outside = round(draws / (1 + (aspect / (16 * q ** (power - 1))) ** 4))
             rows.append(
-                {"part": part, "depth": q, "width": round(q * aspect), "aspect": aspect, "outside": outside, "draws": draws}
+                {
+                    "part": part,
+                    "depth": q,
+                    "width": round(q * aspect),
+                    "aspect": aspect,
+                    "outside": outside,
+                    "draws": draws,
+                }
             )
     return pd.DataFrame(rows)
 
@@ -117,7 +124,7 @@ def test_width_slopes():
     assert verdict(claims.judge_width_gaussian, runs("gaussian", linear)) == "reproduced"
     assert verdict(claims.judge_width_gaussian, runs("gaussian", lambda d, s: d**0.5 * 8)) == "differs"
     assert verdict(claims.judge_width_gaussian, runs("gaussian", lambda d, s: 1)) == "undecided"
-    noisy = runs("gaussian", lambda d, s: 4 * d ** (0.5 + 0.2 * s) if d < 32 else 9999)
+    noisy = runs("gaussian", lambda d, s: 6 * (d / 2) ** (0.3 * s) if d < 16 else 9999)
     assert verdict(claims.judge_width_gaussian, noisy) == "undecided"
     assert verdict(claims.judge_width_orthogonal, runs("orthogonal", lambda d, s: 8)) == "reproduced"
     assert verdict(claims.judge_width_orthogonal, runs("orthogonal", lambda d, s: 3 * d)) == "differs"

@@ -203,7 +203,9 @@ def test_contraction_and_steps():
         assert theory.contraction(task, depth, eta, "gaussian") == pytest.approx(1 - 1 / (12 * task.kappa))
         eta = theory.orthogonal_step(task, depth)
         assert theory.contraction(task, depth, eta, "orthogonal") == pytest.approx(1 - 1 / (4 * task.kappa))
-    assert theory.width_order(task, 8, "gaussian", 0.1) == pytest.approx(4 * theory.width_order(task, 2, "gaussian", 0.1))
+    assert theory.width_order(task, 8, "gaussian", 0.1) == pytest.approx(
+        4 * theory.width_order(task, 2, "gaussian", 0.1)
+    )
     assert theory.width_order(task, 8, "orthogonal", 0.1) == theory.width_order(task, 2, "orthogonal", 0.1)
 
 

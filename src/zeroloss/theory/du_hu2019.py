@@ -52,7 +52,9 @@ class Problem:
         return float((self.x**2).sum()) / self.lambda_max
 
 
-def gaussian_problem(generator: np.random.Generator, inputs: int, samples: int, outputs: int, target: Target) -> Problem:
+def gaussian_problem(
+    generator: np.random.Generator, inputs: int, samples: int, outputs: int, target: Target
+) -> Problem:
     """X in R^{d_in x n} and W* in R^{d_out x d_in} with iid N(0, 1) entries (Hu, Xiao, Pennington 2020, experiments).
 
     Args:

@@ -28,9 +28,14 @@ def _listed(found: pd.DataFrame) -> str:
     """Range over seeds of the widths, by depth."""
     parts = []
     for depth, widths in found.groupby("depth")["width"]:
+        if widths.isna().all():
+            parts.append(f"L = {depth:.0f}: none")
+            continue
         low, high = widths.min(), widths.max()
         text = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
-        parts.append(f"L = {depth:.0f}: {text}" + (f" ({widths.isna().sum()} seeds none)" if widths.isna().any() else ""))
+        parts.append(
+            f"L = {depth:.0f}: {text}" + (f" ({widths.isna().sum()} seeds none)" if widths.isna().any() else "")
+        )
     return "; ".join(parts)
 
 

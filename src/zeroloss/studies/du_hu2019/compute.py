@@ -156,7 +156,9 @@ def _theorem(parameters: Mapping[str, Any], device: str, quiet: bool) -> pd.Data
     about = _about(parameters, parameters["target"])
     unit = {"lambda_max": problem.lambda_max / problem.outputs, "lambda_min": problem.lambda_r / problem.outputs}
     parts: list[pd.DataFrame] = []
-    with Progress(len(parameters["depths"]) * len(parameters["widths"]), f"du_hu2019 theorem {start}", quiet) as progress:
+    with Progress(
+        len(parameters["depths"]) * len(parameters["widths"]), f"du_hu2019 theorem {start}", quiet
+    ) as progress:
         for depth in parameters["depths"]:
             for width in parameters["widths"]:
                 head = {"start": start, "depth": depth, "width": width, **about}
@@ -223,7 +225,8 @@ def _stuck(parameters: Mapping[str, Any], device: str, quiet: bool) -> pd.DataFr
                 parts.append(rows.assign(part="stuck", **about))
                 head = {"start": "gaussian", "depth": depth, "width": width, **about}
                 parts += [
-                    rows.assign(part="stuck_curve", loss_share=rows["loss"] / size) for rows in _curves(path, seeds, head)
+                    rows.assign(part="stuck_curve", loss_share=rows["loss"] / size)
+                    for rows in _curves(path, seeds, head)
                 ]
                 progress.advance(state=f"L={depth}, m={width}")
     return pd.concat(parts, ignore_index=True)

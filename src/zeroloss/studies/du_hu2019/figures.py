@@ -122,8 +122,7 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     _integer_axis(left.xaxis, part.depths)
     _integer_axis(left.yaxis, part.widths[::2])
     handles = [
-        Line2D([], [], color=cue.colour, marker=cue.marker, label=START_NAMES[start])
-        for start, cue in starts.items()
+        Line2D([], [], color=cue.colour, marker=cue.marker, label=START_NAMES[start]) for start, cue in starts.items()
     ]
     handles.append(Line2D([], [], color="0.2", linestyle=":", label=r"$m\propto L$"))
     halves[0].legend(handles=handles, loc="outside upper center", ncols=3)
@@ -142,7 +141,9 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     right.set(xlabel="depth $L$", ylabel=rf"iterations to $\ell(t)\leq$ {part.accuracy:g} $\ell(0)$", ylim=(0, None))
     _integer_axis(right.xaxis, part.depths)
     handles = [Line2D([], [], color=c.colour, marker=c.marker, label=f"$m={a}L$") for a, c in cues.items()]
-    halves[1].legend(handles=handles, loc="outside upper center", ncols=6, fontsize=9, columnspacing=1, handlelength=1.5)
+    halves[1].legend(
+        handles=handles, loc="outside upper center", ncols=6, fontsize=9, columnspacing=1, handlelength=1.5
+    )
     return canvas
 
 
@@ -226,7 +227,9 @@ def draw_products(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         xscale="log", xlabel="$m/q$", ylabel="share of networks inside",
         title=r"(b) Proposition 6.2: $\sigma(W_{L:i}(0))\in[0.8,1.2]\,m^{(L-i+1)/2}$", ylim=(-0.05, 1.05),
     )  # fmt: skip
-    handles = [Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$q={factors}$") for factors, cue in cues.items()]
+    handles = [
+        Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$q={factors}$") for factors, cue in cues.items()
+    ]
     handles.append(Line2D([], [], color="0.2", linestyle=":", label=r"$e^{-0.01\,m/q}$"))
     canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return canvas
@@ -238,9 +241,7 @@ def figures(settings: Settings) -> list[Figure]:
         f"X Gaussian, d_in = {settings.inputs}, n = {part.samples}, d_out = {part.outputs}, Y = W* X with |Phi| = 1 "
         "(synthetic, ours: the paper has no figure)"
     )
-    training = (
-        f"eta = d_out / (3 L |X^T X|), at most {part.steps} full-batch steps, float32, {seeds_text(part.seeds)} of the weights"
-    )
+    training = f"eta = d_out / (3 L |X^T X|), at most {part.steps} full-batch steps, float32, {seeds_text(part.seeds)} of the weights"
     items = ("004-TH4",)
     return [
         Figure(

@@ -57,7 +57,9 @@ def judge_vectors(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         lower = np.polyfit(aspect[: half + 1], rate[: half + 1], 1)[0]
         bends.append(float(np.polyfit(aspect[half - 1 :], rate[half - 1 :], 1)[0] / lower))
     if short or len(slopes) < 2:
-        return Judgement("e^(-Omega(m/q))", "not measurable", "", "", "undecided", "needs four points between 1/2 and 10 draws")
+        return Judgement(
+            "e^(-Omega(m/q))", "not measurable", "", "", "undecided", "needs four points between 1/2 and 10 draws"
+        )
     ratio = max(slopes.values()) / min(slopes.values()) if min(slopes.values()) > 0 else np.inf
     good = min(bends) >= 0.5 and ratio <= 1.5
     return Judgement(
