@@ -228,9 +228,23 @@ def claims(settings: Settings) -> list[Claim]:
             "spectrum", items, "Eigenvalues of the Gram matrix P(t) are of the order L lambda(X^T X) / d_out (eq. 9)",
             judge_spectrum,
         ),
-        Claim("map-unit-gaussian", items, f"Gaussian start, {unit}: the least width with {steps} grows like L", judge_map_unit_gaussian),
-        Claim("map-raw-gaussian", items, f"Gaussian start, {raw}: the least width with {steps} grows like L", judge_map_raw_gaussian),
-        Claim("map-unit-orthogonal", items, f"Orthogonal start, {unit}: the least width with {steps} does not depend on L", judge_map_unit_orthogonal),
-        Claim("map-raw-orthogonal", items, f"Orthogonal start, {raw}: the least width with {steps} does not depend on L", judge_map_raw_orthogonal),
+        Claim(
+            "map-unit-gaussian", items, f"Gaussian start, {unit}: the least width with {steps} grows like L",
+            judge_map_unit_gaussian,
+        ),
+        Claim(
+            "map-raw-gaussian", items, f"Gaussian start, {raw}: the least width with {steps} grows like L",
+            judge_map_raw_gaussian,
+        ),
+        Claim(
+            "map-unit-orthogonal", items,
+            f"Orthogonal start, {unit}: the least width with {steps} does not depend on L",
+            judge_map_unit_orthogonal,
+        ),
+        Claim(
+            "map-raw-orthogonal", items,
+            f"Orthogonal start, {raw}: the least width with {steps} does not depend on L",
+            judge_map_raw_orthogonal,
+        ),
         *start_claims.claims(settings),
     ]  # fmt: skip

@@ -174,7 +174,7 @@ def _theorem(parameters: Mapping[str, Any], device: str, quiet: bool) -> pd.Data
                     }
                     if start == "orthogonal":
                         own["singular_min"], own["singular_max"] = partial_singular_values(layers).T.numpy()
-                    parts.append(pd.DataFrame({"part": "gram", **head, **own}))
+                    parts.append(pd.DataFrame({"part": "gram", **head, **own}))  # noqa: B023  one list for all turns
 
                 rows, path = sweep.train(
                     depth, width, steps, 1e-10, lambda k, worst: None, parameters["recorded_steps"], observe

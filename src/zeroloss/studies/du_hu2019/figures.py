@@ -241,7 +241,10 @@ def figures(settings: Settings) -> list[Figure]:
         f"X Gaussian, d_in = {settings.inputs}, n = {part.samples}, d_out = {part.outputs}, Y = W* X with |Phi| = 1 "
         "(synthetic, ours: the paper has no figure)"
     )
-    training = f"eta = d_out / (3 L |X^T X|), at most {part.steps} full-batch steps, float32, {seeds_text(part.seeds)} of the weights"
+    training = (
+        f"eta = d_out / (3 L |X^T X|), at most {part.steps} full-batch steps, float32, "
+        f"{seeds_text(part.seeds)} of the weights"
+    )
     items = ("004-TH4",)
     return [
         Figure(
@@ -262,7 +265,10 @@ def figures(settings: Settings) -> list[Figure]:
             name="du_hu2019_widths",
             items=items,
             title="The width from which on the bound holds, and iterations, against depth",
-            caption=f"{data}; {training}. Left: C of the theorem is unknown, this is the empirical m. Right: Gaussian start, where all seeds got there. Bars: range over seeds.",
+            caption=(
+                f"{data}; {training}. Left: C of the theorem is unknown, this is the empirical m. Right: Gaussian start, "
+                "where all seeds got there. Bars: range over seeds."
+            ),
             alt=(
                 "Left, the least width against depth: a line of slope one for the Gaussian start, a flat one for the "
                 "orthogonal. Right, iterations against depth, one line for each ratio of width to depth."
@@ -273,7 +279,10 @@ def figures(settings: Settings) -> list[Figure]:
             name="du_hu2019_spectrum",
             items=items,
             title="Extreme eigenvalues of the Gram matrix P(t) against width and along training",
-            caption=f"{data}; Gaussian start; {training}; eigenvalues in float64, drawn above 1e-8. O and Omega name no constants in the paper.",
+            caption=(
+                f"{data}; Gaussian start; {training}; eigenvalues in float64, drawn above 1e-8. O and Omega name no "
+                "constants in the paper."
+            ),
             alt=(
                 "Largest and least eigenvalue of P relative to their orders: both approach one as the width grows, later "
                 "for deeper nets, and stay near their start along training."

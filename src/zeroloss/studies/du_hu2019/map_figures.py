@@ -63,7 +63,7 @@ def draw_map(metrics: pd.DataFrame, settings: Settings, target: str) -> Canvas:
     canvas, axes = plt.subplots(1, 2, figsize=(12, 5.4), sharey=True, layout="constrained")
     shades = mpl.colormaps["viridis"].copy()
     shades.set_bad("0.75")
-    image = None
+    image: Any = None
     for panel, start in zip(axes, STARTS, strict=True):
         cells = cell_table(metrics, settings, start, target)
         grid = cells.pivot(index="width", columns="depth", values="log_ratio").reindex(index=widths, columns=depths)

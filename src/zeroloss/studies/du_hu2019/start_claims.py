@@ -105,8 +105,8 @@ def judge_isometry(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 
     The lemma asks for a width that does not depend on L, with unknown constant. It counts as found when, at every depth
     and seed, the band is kept at all recorded steps from some width on, at the two largest widths at least; and when
-    that width's log-log slope over L is at most 0.2 (the width grid, as for the bounds). The whole product is left out. Before any step the values
-    are 1; to be sure that they are, 1e-4 is allowed for float32.
+    that width's log-log slope over L is at most 0.2 (the width grid, as for the bounds). The whole product is left out.
+    Before any step the values are 1; to be sure that they are, 1e-4 is allowed for float32.
     """
     table = metrics[(metrics["part"] == "gram") & (metrics["start"] == "orthogonal")]
     first = table[table["step"] == 0]
