@@ -45,8 +45,8 @@ def partial_singular_values(layers: Sequence[torch.Tensor]) -> torch.Tensor:
 
     The whole product V_L ... V_1 is left out: of an orthogonal start it is a corner of an orthogonal matrix, no isometry.
 
-    NaN for a diverged network. Of a product of a (rows, columns) shape the min(rows, columns) singular values count. The number of products
-    grows with the square of the depth: for narrow networks.
+    NaN for a diverged network. Of a product of a (rows, columns) shape the min(rows, columns) singular values
+    count. The number of products grows with the square of the depth: for narrow networks.
     """
     batch = len(layers[0])
     least = torch.full((batch,), torch.inf, dtype=torch.float64)
