@@ -114,8 +114,9 @@ def judge_rank(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """Among solutions of one architecture, trained and constructed with several sizes, more variation goes with a larger
     trace of the Hessian: rank correlation above zero.
 
-    A sign again: Spearman's correlation with its one-sided permutation test at 5 %, shared between the depths
-    (Bonferroni). Positive and significant at each depth: reproduced; not positive at some depth: differs.
+    A sign again: Spearman's correlation with its one-sided t test at 5 %, shared between the depths (Bonferroni).
+    Positive and significant at each depth: reproduced; not positive at some depth: differs. Solutions of one seed share
+    their start, so the test takes them for more independent than they are; the limit is crossed by far or not at all.
     """
     from scipy import stats
 
@@ -126,7 +127,6 @@ def judge_rank(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         both = both[(both["depth"] == depth) & both["reached"].astype(bool)].dropna(subset=["hessian_trace"])
         if len(both) < 4:
             return Judgement("above 0", "not measured", "", "", "undecided", "fewer than four solutions of one depth")
-        # the exact distribution is close to t for ten and more solutions, and conservative enough below
         found = stats.spearmanr(both["variation"], both["hessian_trace"], alternative="greater")
         values.append(float(found.statistic))
         chances.append(float(found.pvalue))
