@@ -70,7 +70,7 @@ def draw_curves(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         right.plot(one["x"], one["f"], color=cue.colour, marker=cue.marker, markevery=(order % 7 + 3, 24), zorder=4)
         handles.append(Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$p={order}$"))
     _points(right, settings)
-    right.set(xlabel="$x$", title="(b) kernel regression, $(1+xx')^p$")
+    right.set(xlabel="$x$", title="(b) kernel regression, $(1+xx')^p$", xlim=(-OUTER, OUTER))
     right.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=3)
     return canvas
 
@@ -79,6 +79,7 @@ def draw_complexity(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     """Total variation by depth; the Hessian's trace against it; largest |f| by order of the kernel."""
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import LogLocator, NullLocator
 
     from zeroloss.plotting.style import ordered_cues
 
@@ -112,6 +113,10 @@ def draw_complexity(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         xscale="log", yscale="log", xlabel="total variation on $[-1, 1]$", ylabel="trace of the Hessian",
         title="(b) Hessian against variation",
     )  # fmt: skip
+    for axis in (left.yaxis, middle.xaxis):  # a factor of ten or so: powers of ten would be too few ticks
+        axis.set_major_locator(LogLocator(base=2))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
     kernel = metrics[metrics["part"] == "kernel"].sort_values("order")
     right.plot(kernel["order"], kernel["max_inside"], color="#31688e", marker="o", zorder=4)
     right.plot(kernel["order"], kernel["max_outside"], color="#35b779", marker="s", zorder=3)
