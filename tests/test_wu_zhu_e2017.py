@@ -123,7 +123,9 @@ def test_features_make_the_kernel():
         features = theory.polynomial_features(x, order)
         kernel = (1 + np.outer(x, x)) ** order
         lengths = np.sqrt(np.diag(kernel))
-        normalised = (features @ features.T) / lengths[:, None] / lengths  # where x x' < 0 all digits cancel against these
+        normalised = (
+            (features @ features.T) / lengths[:, None] / lengths
+        )  # where x x' < 0 all digits cancel against these
         np.testing.assert_allclose(normalised, kernel / lengths[:, None] / lengths, atol=1e-14)
 
 
@@ -256,7 +258,9 @@ def test_a_small_run_end_to_end(tmp_path):
     solved = metrics[metrics["part"] == "solution"]
     assert len(solved) == 2 * 2 + 2 * 2 and solved["hessian_trace"].notna().all()
     assert (solved["hessian_norm"] <= solved["hessian_trace"] * (1 + 1e-9) + 1).all()
-    assert solved[solved["reached"].astype(bool)]["error"].max() < settings.networks.target or not solved["reached"].any()
+    assert (
+        solved[solved["reached"].astype(bool)]["error"].max() < settings.networks.target or not solved["reached"].any()
+    )
     from zeroloss.plotting.style import house_style
 
     for figure in STUDY.figures(settings):

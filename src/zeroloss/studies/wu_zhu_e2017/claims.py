@@ -195,7 +195,9 @@ def judge_overshoot(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 def claims(settings: Settings) -> list[Claim]:
     left, right = ("004-F1",), ("004-F2",)
     return [
-        Claim("depth-no-overfit", left, "Trained networks do not overfit five points, whatever their depth.", judge_depth),
+        Claim(
+            "depth-no-overfit", left, "Trained networks do not overfit five points, whatever their depth.", judge_depth
+        ),
         Claim(
             "constructed-fits",
             left,

@@ -97,7 +97,9 @@ def draw_complexity(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     left.axhline(least, color="0.3", linestyle=":", linewidth=1.3)
     left.axhline(CALM * least, color="0.3", linestyle="-.", linewidth=1)
     left.set_xticks(range(len(depths)), [str(d) for d in depths])
-    left.set(yscale="log", xlabel="hidden layers", ylabel="total variation on $[-1, 1]$", title="(a) variation by depth")
+    left.set(
+        yscale="log", xlabel="hidden layers", ylabel="total variation on $[-1, 1]$", title="(a) variation by depth"
+    )
     for depth in settings.constructed.depths:
         here = trained[trained["depth"] == depth]
         middle.plot(
@@ -166,7 +168,9 @@ def networks_text(settings: Settings) -> str:
 
 
 def figures(settings: Settings) -> list[Figure]:
-    points = f"Five points, y = {listed(settings.labels)} (synthetic; the paper's are not known to us, every size is ours)"
+    points = (
+        f"Five points, y = {listed(settings.labels)} (synthetic; the paper's are not known to us, every size is ours)"
+    )
     return [
         Figure(
             name="wu_zhu_e2017_fig1",
