@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -93,11 +95,11 @@ def hessian_norm(net: ReluCurve, theta: torch.Tensor, x: torch.Tensor, y: torch.
 
     gradient = torch.func.grad(lambda at: squared_error(net, at, x, y))
 
-    def product(v: object) -> object:
-        direction = torch.as_tensor(v, dtype=theta.dtype).reshape(-1)
-        return torch.func.jvp(gradient, (theta,), (direction,))[1].numpy()
+    def product(direction: np.ndarray) -> np.ndarray:
+        along = torch.from_numpy(direction.reshape(-1)).to(theta.dtype)
+        return np.asarray(torch.func.jvp(gradient, (theta,), (along,))[1])
 
-    operator = LinearOperator((len(theta), len(theta)), matvec=product, dtype=float)
-    # started at the gradient of f at the first point: not random, and not orthogonal to the leading eigenvectors
+    operator: Any = LinearOperator((len(theta), len(theta)), matvec=product, dtype=float)
+    # started within the span of the points' gradients, where the leading eigenvectors are, and at nothing random
     start = jacobian(net, theta, x).sum(dim=0).numpy()
     return float(abs(eigsh(operator, k=1, which="LM", v0=start, tol=1e-8, return_eigenvectors=False)[0]))
