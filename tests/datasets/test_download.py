@@ -332,7 +332,7 @@ def test_full_disk(site: Site, tmp_path: Path) -> None:
     (tmp_path / "toy").mkdir()
     part = tmp_path / "toy" / "semeion.data.part"
     part.symlink_to("/dev/full")
-    with pytest.raises(UserError, match="cannot write the download of toy into .*: No space left on device"):
+    with pytest.raises(UserError, match=r"cannot write the download of toy into .*: No space left on device"):
         download.fetch("toy", tmp_path)
     assert not (tmp_path / "toy" / "semeion.data").exists()
     part.unlink()  # there is space again
