@@ -175,19 +175,18 @@ def _run(given: argparse.Namespace) -> None:
         if name not in cells:
             raise UserError(f"{name} is not a cell of {study.name}: allowed are {', '.join(cells)}")
     pipeline.resolve_device(plan.config.device)
-    wanted = given.cell or list(cells)
-    for name in wanted:
-        order = plan.cell(study.name, name)
-        path = results / "runs" / study.name / f"{name}.parquet"
-        if is_current(path, order["key"]) and not given.force:
-            print(f"{path} is up to date")
-            continue
-        for dataset in cells[name].datasets:
-            data_order = plan.dataset(dataset)
-            if not is_current(results / "datasets" / f"{dataset}.npz", data_order["key"]):
-                pipeline.make_dataset(data_order, results, plan.config.data.root)
-        pipeline.run_cell(order, results, plan.config.device)
-        print(path)
+    # all orders before the first job, and all data before the first training: what is absent is said at once
+    orders = {name: plan.cell(study.name, name) for name in given.cell or cells}
+    paths = {name: results / "runs" / study.name / f"{name}.parquet" for name in orders}
+    stale = [name for name, order in orders.items() if given.force or not is_current(paths[name], order["key"])]
+    for dataset in dict.fromkeys(dataset for name in stale for dataset in cells[name].datasets):
+        data_order = plan.dataset(dataset)
+        if not is_current(results / "datasets" / f"{dataset}.npz", data_order["key"]):
+            pipeline.make_dataset(data_order, results, plan.config.data.root)
+    for name, order in orders.items():
+        if name in stale:
+            pipeline.run_cell(order, results, plan.config.device)
+        print(paths[name] if name in stale else f"{paths[name]} is up to date")
     if given.only == "cells" or given.cell:
         return
     pipeline.collect_metrics(plan.metrics(study.name), results)

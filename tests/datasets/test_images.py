@@ -144,9 +144,15 @@ def test_absent_files(tmp_path: Path, toys: dict[str, dict[str, bytes]]) -> None
     assert images.available(tmp_path) == ("digits",)
     with pytest.raises(UserError, match=r"missing: mnist/t10k-labels-idx1-ubyte.gz\): put its files into a folder"):
         images.load("mnist", tmp_path)
-    with pytest.raises(UserError, match="data set kmnist is not at hand, for no data folder is set"):
+    whole = (
+        r"data set kmnist is not at hand, for no data folder is set \(missing: kmnist/train-images-idx3-ubyte.gz, .*"
+        r"data.root or ZEROLOSS_DATA; they are at https://codh.rois.ac.jp/kmnist/dataset/kmnist/$"
+    )
+    with pytest.raises(UserError, match=whole):  # which files, which setting, where to get them
         images.load("kmnist", None)
-    with pytest.raises(UserError, match=r"has no official address: provide cifar10/cifar10_q75_jpegpack\.npz"):
+    with pytest.raises(
+        UserError, match=r"has no official address: provide cifar10/cifar10_q75_jpegpack\.npz in .*ZEROLOSS_DATA"
+    ):
         images.load("cifar10_lossy", tmp_path, download=True)
     with pytest.raises(UserError, match="does not exist or is no folder"):
         images.available(tmp_path / "nowhere")
