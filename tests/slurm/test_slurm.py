@@ -104,7 +104,9 @@ def test_a_job_that_always_fails_ends_the_run_and_its_log_is_shown(slurm, tmp_pa
     folder = checkout_with_flaky_study(tmp_path / "cluster", hopeless=True)
     (folder / "failed_once").touch()
     before = len(slurm.jobs())
-    done = submit(folder, "--configfile", "micro.yaml", "--retries", "1", "--", "results/laptop/runs/flaky/always.parquet")
+    done = submit(
+        folder, "--configfile", "micro.yaml", "--retries", "1", "--", "results/laptop/runs/flaky/always.parquet"
+    )
     assert done.returncode == 1
     assert "the reason stands in the log" in done.stdout + done.stderr
     assert [job["JobState"] for job in slurm.jobs()[before:]] == ["FAILED", "FAILED"]
