@@ -1,6 +1,7 @@
 """The cluster profile on a real Slurm (one node, two pretend GPUs)."""
 
 import copy
+import itertools
 import shutil
 import subprocess
 import sys
@@ -127,4 +128,4 @@ def test_gpu_jobs_get_one_device_each(slurm, tmp_path):
     assert len(spans) == 4 and {device for device, *_ in spans} == {"0", "1"}
     for device in ("0", "1"):
         own = sorted(span[1:] for span in spans if span[0] == device)
-        assert all(end <= start for (_, end), (start, _) in zip(own, own[1:], strict=False))
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(own))
