@@ -197,18 +197,19 @@ def cells(settings: Settings) -> list[Cell]:
         settings.generalisation, settings.cross_entropy, settings.trainability, settings.capacity,
     )  # fmt: skip
     shared: dict[str, Any] = part.model_dump(exclude={"sources", "samples", "test_samples"})
-    widths = {variant: widths_of(settings, variant, part.samples) for variant in VARIANTS}
     decades = len(str(part.steps))
-    cost = _generalisation_cost(part.samples, widths, len(part.seeds), decades * part.points_per_decade)
-    found = []
+    first, found = part.sources[0], []
     for source in part.sources:
+        # what the choices matter is shown on the first data set alone
+        variants = VARIANTS if source == first else VARIANTS[:1]
+        widths = {variant: widths_of(settings, variant, part.samples) for variant in variants}
+        cost = _generalisation_cost(part.samples, widths, len(part.seeds), decades * part.points_per_decade)
         own = {
             "part": "curve",
             "source": source,
-            "networks": [_variant_parameters(settings, variant, part.samples) for variant in VARIANTS],
+            "networks": [_variant_parameters(settings, variant, part.samples) for variant in variants],
         }
         found.append(Cell(f"squared_{source}", {**shared, **own}, (split_recipe(settings, source).name,), cost))
-    first = part.sources[0]
     own = {
         **entropy.model_dump(),
         "part": "cross_entropy",
