@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -56,7 +57,7 @@ class Network:
 def initial_layers(network: Network, seed: int, *purpose: str | int) -> list[torch.Tensor]:
     """[W^(l), b^(l)] for l = 1..H+1, shapes (m_l, m_(l-1) + 1)."""
     layers = []
-    for layer, (below, above) in enumerate(zip(network.sizes, network.sizes[1:], strict=False), start=1):
+    for layer, (below, above) in enumerate(pairwise(network.sizes), start=1):
         generator = torch_generator(seed, "layer", layer, *purpose)
         drawn = torch.randn(above, below + 1, dtype=torch.float64, generator=generator)
         drawn[:, :-1] *= network.weight_variance**0.5
@@ -87,7 +88,7 @@ def features(network: Network, layers: Sequence[torch.Tensor], x: torch.Tensor) 
 def split(network: Network, theta: torch.Tensor) -> list[torch.Tensor]:
     """[W^(l), b^(l)] of a batch of parameter vectors (batch, d): shapes (batch, m_l, m_(l-1) + 1)."""
     layers, at = [], 0
-    for below, above in zip(network.sizes, network.sizes[1:], strict=False):
+    for below, above in pairwise(network.sizes):
         count = above * (below + 1)
         layers.append(theta[:, at : at + count].view(-1, above, below + 1))
         at += count

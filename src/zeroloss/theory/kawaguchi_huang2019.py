@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,14 +43,16 @@ def construction_widths(n: int, depth: int, delta: float, constants: WidthConsta
     hidden = [constants.hidden * depth**2 * log] * (depth - 2)
     widths = tuple(round(width) for width in (*hidden, constants.bottleneck * log, constants.last * n))
     if min(widths) < 1:
-        raise ValueError(f"constants {astuple(constants)} give the widths {widths} at n = {n}: every width must be >= 1")
+        raise ValueError(
+            f"constants {astuple(constants)} give the widths {widths} at n = {n}: every width must be >= 1"
+        )
     return widths
 
 
 def parameter_count(inputs: int, widths: Sequence[int], outputs: int) -> int:
     """d = sum over l = 0..H of m_l m_(l+1) + m_(l+1), with m_0 = m_x and m_(H+1) = m_y."""
     sizes = [inputs, *widths, outputs]
-    return sum(below * above + above for below, above in zip(sizes, sizes[1:], strict=False))
+    return sum(below * above + above for below, above in pairwise(sizes))
 
 
 def required_size(n: float, depth: int, delta: float, inputs: int, outputs: int) -> float:

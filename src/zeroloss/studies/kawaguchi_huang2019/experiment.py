@@ -63,7 +63,9 @@ class GeneralisationSettings(StudySettings):
         description="c in eta = c / (zeta lambda_max(K / n)); 2 and above diverges"
     )
     margin: StepSize = Field(description="rho of the margin loss and of the bound")
-    bound_scale: Annotated[float, Field(ge=1)] = Field(description="the bound's varsigma")
+    bound_scale: Annotated[float, Field(ge=1)] = Field(
+        description="the bound's varsigma, fixed in advance; large enough to resolve the norm"
+    )
     bound_failure: Failure = Field(description="the bound's delta'")
 
 
@@ -217,9 +219,7 @@ def cells(settings: Settings) -> list[Cell]:
         "networks": [_variant_parameters(settings, "working", entropy.samples)],
     }
     work = len(entropy.seeds) * 2 * entropy.steps * (20.0 * entropy.samples**2 / 12e9 + 1.2e-5)
-    found.append(
-        Cell("cross_entropy", {**shared, **own}, (split_recipe(settings, first).name,), Cost(4 + work, 600))
-    )
+    found.append(Cell("cross_entropy", {**shared, **own}, (split_recipe(settings, first).name,), Cost(4 + work, 600)))
     networks = [
         {"bottleneck": bottleneck, "last": last, "widths": list(
             construction_widths(

@@ -33,15 +33,19 @@ def _curves(axes: Axes, table: pd.DataFrame, by: str, value: str, cues: Mapping[
     draw_seed_curves(axes, table[table["step"] > 0].assign(width=table[by]), value, cues)
 
 
-def _legend(canvas: Canvas, cues: Mapping[Any, Any], names: Mapping[str, str], bound: str | None, seeds: int) -> None:
+def _legend(
+    canvas: Canvas, cues: Mapping[Any, Any], names: Mapping[str, str], bounds: Mapping[str, str], seeds: int
+) -> None:
+    """One entry for each series, the band over seeds, and each bound by its line style."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=cue.colour, marker=cue.marker, label=names[key]) for key, cue in cues.items()]
     if seeds > 1:
         handles.append(Line2D([], [], color="0.4", alpha=0.3, linewidth=7, label="range over seeds"))
-    if bound:
-        handles.append(Line2D([], [], color="0.2", linestyle=":", linewidth=1.3, label=bound))
-    canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    handles += [
+        Line2D([], [], color="0.2", linestyle=style, linewidth=1.3, label=text) for style, text in bounds.items()
+    ]
+    canvas.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6), columnspacing=1.2)
 
 
 def draw_generalisation(metrics: pd.DataFrame, settings: Settings, part: str, source: str) -> Canvas:
@@ -55,13 +59,13 @@ def draw_generalisation(metrics: pd.DataFrame, settings: Settings, part: str, so
         (metrics["part"] == part) & (metrics["source"] == source) & (metrics["variant"] == "working")
     ].reset_index(drop=True)
     cues: Any = ordered_cues(LABELS)  # type: ignore[arg-type]
-    canvas, axes = plt.subplots(1, 5, figsize=(16, 3.6), layout="constrained")
+    canvas, axes = plt.subplots(1, 5, figsize=(17, 4), layout="constrained")
     panels = (
         ("train_accuracy", "(a) training accuracy", "training accuracy"),
         ("test_accuracy", "(b) test accuracy", "test accuracy"),
-        ("gap", "(c) generalisation gap", "training minus test accuracy"),
+        ("gap", "(c) generalisation gap", "training − test accuracy"),
         ("weight_norm", "(d) weight norm", r"$\|(\bar W^t)^\top\|_{2,\infty}$"),
-        ("true_gap", "(e) the bound", r"test error minus $\ell_\rho$ on training"),
+        ("true_gap", "(e) the bound", r"test error − training $\ell_\rho$"),
     )
     for axis, (value, title, label) in zip(axes, panels, strict=True):
         _curves(axis, table, "labels", value, cues)
@@ -69,18 +73,22 @@ def draw_generalisation(metrics: pd.DataFrame, settings: Settings, part: str, so
     for axis in axes[:2]:
         axis.set_ylim(0, 1.03)
         axis.axhline(1 / table["outputs"].iloc[0], color="0.6", linewidth=0.9, linestyle=(0, (1, 3)))
-        axis.annotate("chance", (0.02, 1 / table["outputs"].iloc[0]), xycoords=("axes fraction", "data"), va="bottom",
-                      fontsize=8, color="0.4")  # fmt: skip
+        axis.annotate("chance", (0.98, 1 / table["outputs"].iloc[0] - 0.012), xycoords=("axes fraction", "data"),
+                      ha="right", va="top", fontsize=8, color="0.4")  # fmt: skip
     axes[3].set_yscale("log")
     for labels in LABELS:
-        bound = table[(table["labels"] == labels) & (table["step"] > 0)].groupby("step")["bound"].mean()
-        draw_bound(axes[4], bound.index.to_numpy(), bound.to_numpy(), cues[labels].colour)
-    # the gap lies near 0 and may be negative, the bound some orders above
+        means = (
+            table[(table["labels"] == labels) & (table["step"] > 0)].groupby("step")[["bound", "bound_features"]].mean()
+        )
+        draw_bound(axes[4], means.index.to_numpy(), means["bound"].to_numpy(), cues[labels].colour)
+        axes[4].plot(means.index, means["bound_features"], color=cues[labels].colour, linestyle="-.", linewidth=1.1)
+    # the gap lies near 0 and may be negative, the bounds some orders above
     axes[4].set_yscale("symlog", linthresh=1)
-    axes[4].set_yticks([-1, 0, 1, 10, 100, 1000][: 4 + int(np.log10(max(table["bound"].max(), 1)) + 0.5)])
+    axes[4].set_yticks([-1, 0, *10.0 ** np.arange(0, np.log10(table["bound_features"].max()) + 0.5)])
+    axes[4].minorticks_off()
     axes[4].axhline(1, color="0.6", linewidth=0.8)
-    seeds = table["seed"].nunique()
-    _legend(canvas, cues, LABEL_NAMES, "bound of the proposition, $c=1$", seeds)
+    more = {":": "bound, $c=1$", "-.": r"bound, $c$ = rms of $\|x^{(H)}\|$"}
+    _legend(canvas, cues, LABEL_NAMES, more, table["seed"].nunique())
     return canvas
 
 
@@ -106,7 +114,7 @@ def draw_constants(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     for axis, text in zip(axes, ("training accuracy", "training accuracy", "test accuracy"), strict=False):
         axis.set(ylabel=text, ylim=(0, 1.03))
     axes[3].set(ylabel=r"$\|(\bar W^t)^\top\|_{2,\infty}$", yscale="log")
-    _legend(canvas, cues, VARIANT_LEGEND, None, len(settings.generalisation.seeds))
+    _legend(canvas, cues, VARIANT_LEGEND, {}, len(settings.generalisation.seeds))
     return canvas
 
 
@@ -122,7 +130,7 @@ def draw_rate(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     # once the loss is at rounding of its start there is nothing left to follow
     table = table.assign(product=(excess * table["step"] / table["distance"]).where(excess > 1e-13))
     cues: Any = ordered_cues(VARIANTS)  # type: ignore[arg-type]
-    canvas, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    canvas, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True, layout="constrained")
     for axis, labels in zip(axes, LABELS, strict=True):
         part = table[table["labels"] == labels].reset_index(drop=True)
         _curves(axis, part, "variant", "product", cues)
@@ -130,8 +138,8 @@ def draw_rate(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             axis.axhline(group["curvature"].mean() / 2, color=cues[variant].colour, linestyle=":", linewidth=1.3)
         axis.set(title=LABEL_NAMES[labels], xscale="log", yscale="log", xlabel="step $t$")
     axes[0].set_ylabel(r"$(J(\theta^t)-J^*)\,t\,/\,(c_r\zeta)$")
-    bound = r"$\lambda_{\max}(K/n)/2$"
-    _legend(canvas, cues, VARIANT_LEGEND, bound, 1)
+    axes[0].set_ylim(bottom=1e-9)
+    _legend(canvas, cues, VARIANT_LEGEND, {":": r"$\lambda_{\max}(K/n)/2$"}, len(settings.generalisation.seeds))
     return canvas
 
 

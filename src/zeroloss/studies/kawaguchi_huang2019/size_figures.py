@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 TABLE1_DEPTH = 17  # H in H^12 and 2^H: ResNet-18's
 
 
-def _draw_networks(axes: Axes) -> None:
+def _draw_networks(axes: Axes, named: bool) -> None:
     """One star for each network in use; those with one n and nearly one size share their words."""
     for _, one in networks().iterrows():
         axes.plot(one["samples"], one["parameters"], marker="*", markersize=11, color="0.1", linestyle="", zorder=5)
+    if not named:
+        return
     words = {
         ("ResNet-18", "CIFAR-10"): ("ResNet-18\nCIFAR, SVHN", (-6, 8), "right"),
         ("ResNet-18", "ImageNet"): ("ResNet-18, ImageNet", (8, -10), "left"),
@@ -36,7 +38,8 @@ def _draw_networks(axes: Axes) -> None:
         if (one["network"], one["data"]) in words:
             text, shift, side = words[one["network"], one["data"]]
             axes.annotate(text, (one["samples"], one["parameters"]), xytext=shift, textcoords="offset points",
-                          fontsize=8, ha=side, va="center", zorder=6)  # fmt: skip
+                          fontsize=8, ha=side, va="center", zorder=6,
+                          bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8})  # fmt: skip
 
 
 def draw_table1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
@@ -74,14 +77,16 @@ def draw_table1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     right.plot(n, counted, color="#D55E00", linewidth=2.2, linestyle="-.", zorder=4)
     right.plot(n, n * sizes.outputs, color="0.2", linestyle=":", linewidth=1.5)
     depth = settings.network.depth
-    handles.append(Line2D([], [], color="#D55E00", linewidth=2.2, linestyle="-.", label=f"counted, $H={depth}$, working"))
+    handles.append(
+        Line2D([], [], color="#D55E00", linewidth=2.2, linestyle="-.", label=f"counted, $H={depth}$, working")
+    )
     handles.append(Line2D([], [], color="0.2", linestyle=":", linewidth=1.5, label="$nm_y$: below, not trainable"))
     right.set(title=f"(b) with logarithms and depth ($m_x={sizes.dimension}$, $m_y={sizes.outputs}$)")
-    right.set_ylim(top=10 * max(right.get_ylim()[1], 1e12))
     right.legend(handles=handles, loc="upper left", fontsize=9, ncols=2)
     for axis in (left, right):
-        _draw_networks(axis)
+        _draw_networks(axis, named=axis is right)
         axis.set(xscale="log", yscale="log", xlabel="training samples $n$", ylabel="parameters $d$")
+    right.set_ylim(top=1e4 * right.get_ylim()[1])  # room for the legend
     return canvas
 
 
@@ -101,7 +106,7 @@ def draw_old_new(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     n = np.array(sizes.samples, float)
     deep = [depth for depth in sizes.depths if depth > 1]
     cues: Any = ordered_cues(["shallow", *deep])
-    canvas, axes = plt.subplots(figsize=(7.5, 5), layout="constrained")
+    canvas, axes = plt.subplots(figsize=(9.5, 5.2), layout="constrained")
     handles = []
     for key in ("shallow", *deep):
         depth = 1 if key == "shallow" else int(key)
@@ -114,7 +119,8 @@ def draw_old_new(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     handles.append(Line2D([], [], color="0.2", label="this paper"))
     handles.append(Line2D([], [], color="0.2", linestyle="--", label="before"))
     axes.set(xscale="log", yscale="log", xlabel="training samples $n$", ylabel="parameters $d$")
-    _draw_networks(axes)
+    _draw_networks(axes, named=False)
+    handles.append(Line2D([], [], color="0.1", marker="*", markersize=11, linestyle="", label="networks in use"))
     canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.1)
     return canvas
 
@@ -190,6 +196,9 @@ def draw_trainability(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     right.axvline(1, color="0.2", linestyle="--", linewidth=1)
     left.set(xscale="log", xlabel="parameters $d$", ylabel=rf"share of starts with $J\leq{part.epsilon:g}$")
     right.set(xscale="log", xlabel="$(m_H+1)/n$: the last layer can fit everything from 1 on")
+    ticks = [0.25, 0.5, 1, 2, 4]
+    right.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    right.minorticks_off()
     handles, labels = left.get_legend_handles_labels()
     canvas.legend(handles, labels, loc="outside upper center", ncols=4)
     return canvas

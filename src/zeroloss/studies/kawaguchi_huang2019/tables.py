@@ -10,7 +10,7 @@ import pandas as pd
 from zeroloss import published
 from zeroloss.randomness import numpy_generator
 from zeroloss.studies.contract import Table
-from zeroloss.studies.kawaguchi_huang2019.experiment import VARIANT_NAMES, VARIANTS, Settings, widths_of
+from zeroloss.studies.kawaguchi_huang2019.experiment import VARIANT_NAMES, VARIANTS, Settings
 from zeroloss.studies.wording import listed, seeds_text
 from zeroloss.theory import assumptions
 from zeroloss.theory import kawaguchi_huang2019 as theory
@@ -57,7 +57,7 @@ def size_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
         row = {"network": one["network"], "data": one["data"], "n": n, "H": deep, "its parameters": one["parameters"]}
         row["corollary: n m_y"] = n * m_y
         row["before, deep: 2^H n^8 + n^4 (m_x + m_y)"] = theory.earlier_size(n, deep, m_x, m_y)
-        row["before, H = 1: n^2 (m_x + m_y)"] = theory.earlier_size(n, 1, m_x, m_y)
+        row["before, H = 1: n^2 (m_x + m_y)"] = float(theory.earlier_size(n, 1, m_x, m_y))
         row["now, remark: n m_y + m_x H^2 + H^5"] = theory.remark_size(n, deep, m_x, m_y)
         row["now, H = 1: n (m_x + m_y)"] = theory.remark_size(n, 1, m_x, m_y)
         row["Theorem 1 at its H, c = 1"] = theory.required_size(n, deep, delta, m_x, m_y)
@@ -100,17 +100,21 @@ def constants_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def samples_needed(norm: float, settings: Settings, outputs: int) -> float:
-    """The n at which the first term of the bound alone is 1, at this norm: (m_y^2 ceil(s N) / (rho s))^2."""
+def samples_needed(run: pd.Series, settings: Settings) -> float:
+    """The n at which the bound's first term alone is 1, with c = rms of |x^(H)| and the run's norm N.
+
+    (c m_y^2 ceil(s N) / (rho s))^2.
+    """
     part = settings.generalisation
-    return (outputs**2 * max(np.ceil(part.bound_scale * norm), 1) / (part.margin * part.bound_scale)) ** 2
+    balls = max(np.ceil(part.bound_scale * run["weight_norm"]), 1)
+    return (run["feature_size"] * run["outputs"] ** 2 * balls / (part.margin * part.bound_scale)) ** 2
 
 
 def bound_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The proposition's bound beside the true gap at the last step, and the n that it needs to say anything."""
     last = final(metrics)
     rows = []
-    for (source, variant, labels), group in last.groupby(["source", "variant", "labels"], sort=False):
+    for (_, variant, labels), group in last.groupby(["source", "variant", "labels"], sort=False):
         rows.append(
             {
                 "data set": group["data_title"].iloc[0],
@@ -119,11 +123,11 @@ def bound_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
                 "labels": labels,
                 "test error minus margin loss": group["true_gap"].mean(),
                 "bound, c = 1": group["bound"].mean(),
+                "bound, c = rms of |x^(H)|": group["bound_features"].mean(),
+                "rms of |x^(H)|": group["feature_size"].mean(),
                 "weight norm": group["weight_norm"].mean(),
                 "n": settings.generalisation.samples,
-                "n at which the bound's first term is 1": samples_needed(
-                    group["weight_norm"].mean(), settings, int(group["outputs"].iloc[0])
-                ),
+                "n at which that bound's first term is 1": samples_needed(group.iloc[0], settings),
             }
         )
     return pd.DataFrame(rows)
@@ -268,7 +272,7 @@ def tables(settings: Settings) -> list[Table]:
         ),
         Table(
             "kawaguchi_huang2019_bound", ("000-TH4",), "The bound of the proposition beside the true gap",
-            f"{n} rho = {part.margin:g}, varsigma = {part.bound_scale:g}, delta' = {part.bound_failure:g}, c = 1.",
+            f"{n} rho = {part.margin:g}, varsigma = {part.bound_scale:g}, delta' = {part.bound_failure:g}.",
             bound_table,
         ),
         Table(
