@@ -25,7 +25,7 @@ def tanh(z: np.ndarray, scale: float = 1.0) -> np.ndarray:
     return np.tanh(scale * z) / scale
 
 
-ACTIVATIONS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+ACTIVATIONS: dict[str, Callable[..., np.ndarray]] = {
     "softplus": softplus, "sigmoid": sigmoid, "tanh": tanh,
 }  # fmt: skip
 # outside the assumption: a kink, and not monotone

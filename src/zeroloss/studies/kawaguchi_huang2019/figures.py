@@ -34,7 +34,7 @@ def _curves(axes: Axes, table: pd.DataFrame, by: str, value: str, cues: Mapping[
 
 
 def _legend(
-    canvas: Canvas, cues: Mapping[Any, Any], names: Mapping[str, str], bounds: Mapping[str, str], seeds: int
+    canvas: Canvas, cues: Mapping[Any, Any], names: Mapping[str, str], bounds: Mapping[Any, str], seeds: int
 ) -> None:
     """One entry for each series, the band over seeds, and each bound by its line style."""
     from matplotlib.lines import Line2D

@@ -104,13 +104,12 @@ def draw_old_new(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
     sizes = settings.sizes
     n = np.array(sizes.samples, float)
-    deep = [depth for depth in sizes.depths if depth > 1]
-    cues: Any = ordered_cues(["shallow", *deep])
+    depths = sorted({1, *sizes.depths})  # 1 stands for the remarks' shallow networks
+    cues: Any = ordered_cues(depths)
     canvas, axes = plt.subplots(figsize=(9.5, 5.2), layout="constrained")
     handles = []
-    for key in ("shallow", *deep):
-        depth = 1 if key == "shallow" else int(key)
-        cue = cues[key]
+    for depth in depths:
+        cue = cues[depth]
         now = [theory.remark_size(one, depth, sizes.dimension, sizes.outputs) for one in n]
         before = [theory.earlier_size(one, depth, sizes.dimension, sizes.outputs) for one in n]
         axes.plot(n, now, color=cue.colour, marker=cue.marker)

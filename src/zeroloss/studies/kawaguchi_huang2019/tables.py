@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -136,11 +137,11 @@ def bound_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 def assumption_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Assumption 2 for activations, each part as measured, and whether all of it holds."""
     network = settings.network
-    chosen = assumptions.ACTIVATIONS[network.activation]
     functions: dict[str, assumptions.Scalar] = {
-        name: (lambda z, one=function: one(z, 1.0)) for name, function in assumptions.ACTIVATIONS.items()
+        name: functools.partial(function, scale=1.0) for name, function in assumptions.ACTIVATIONS.items()
     }
-    functions[f"{network.activation}, a = {network.scale:g} (used here)"] = lambda z: chosen(z, network.scale)
+    used = f"{network.activation}, a = {network.scale:g} (used here)"
+    functions[used] = functools.partial(assumptions.ACTIVATIONS[network.activation], scale=network.scale)
     rows = []
     for name, function in {**functions, **assumptions.OTHERS}.items():
         check = assumptions.check_activation(function)
