@@ -78,8 +78,9 @@ def _quality(
     margin_loss = float(theory.margin_loss(outputs, classes, parameters["margin"]).mean())
 
     def bound(constant: float) -> float:
-        part = [parameters[name] for name in ("margin", "bound_scale", "bound_failure")]
-        return float(theory.generalisation_bound(np.array(norm), len(classes), outputs.shape[1], *part, constant))
+        margin, scale, failure = (parameters[name] for name in ("margin", "bound_scale", "bound_failure"))
+        sizes = (len(classes), outputs.shape[1])
+        return float(theory.generalisation_bound(np.array(norm), *sizes, margin, scale, failure, constant))
 
     return {
         "train_accuracy": train_accuracy,

@@ -200,7 +200,9 @@ def cells(settings: Settings) -> list[Cell]:
     )  # fmt: skip
     shared: dict[str, Any] = part.model_dump(exclude={"sources", "samples", "test_samples"})
     decades = len(str(part.steps))
-    first, found = part.sources[0], []
+    first = part.sources[0]
+    found: list[Cell] = []
+    own: dict[str, Any]
     for source in part.sources:
         # what the choices matter is shown on the first data set alone
         variants = VARIANTS if source == first else VARIANTS[:1]
@@ -238,7 +240,7 @@ def cells(settings: Settings) -> list[Cell]:
         for depth in capacity.depths
         for outputs in capacity.outputs
     }
-    own = {**capacity.model_dump(), "part": "capacity", "widths": sizes}
+    own = {**capacity.model_dump(), "widths": sizes, "part": "capacity"}
     batch = len(capacity.seeds) * capacity.starts
     work = sum(
         batch * capacity.newton_steps * (capacity.samples * outputs / 60) ** 2 * 1.2e-4

@@ -154,11 +154,15 @@ def draw_capacity(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             below["depth"].to_numpy(float),
         )  # fmt: skip
         shown = pd.Series(bound, index=below["ratio"]).groupby(level=0).median()
-        axes[2].plot(shown.index, shown, color=cue.colour, linestyle=":", linewidth=1.3)
+        axes[2].plot(
+            shown.index, shown, color=cue.colour, linestyle=":", linewidth=1.3, marker=cue.marker, markersize=3
+        )
         handles.append(Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$H={kind[0]}$, $m_y={kind[1]}$"))
     handles.append(Line2D([], [], color="0.4", alpha=0.3, linewidth=7, label="range over data sets"))
     handles.append(Line2D([], [], color="0.2", linestyle="--", linewidth=1, label="$d=nm_y$"))
-    handles.append(Line2D([], [], color="0.2", linestyle=":", linewidth=1.3, label="Theorem 2 at this loss, $c=1$"))
+    handles.append(
+        Line2D([], [], color="0.2", linestyle=":", linewidth=1.3, marker=".", label="Theorem 2 at this loss, $c=1$")
+    )
     for axis in axes:
         axis.axvline(1, color="0.2", linestyle="--", linewidth=1, zorder=1)
         axis.set_xlabel("$d/(nm_y)$")
