@@ -278,6 +278,7 @@ def test_widths_come_near_to_their_ratios():
         ({"generalisation": {"samples": 1}}, "generalisation.samples is 1: it must be greater than or equal to 2"),
         ({"generalisation": {"relative_step": 2}}, "relative_step is 2: it must be less than 2"),
         ({"generalisation": {"sources": "all"}}, "sources is 'all': it must be auto or a list"),
+        ({"cross_entropy": {"samples": 2000}}, "must not exceed generalisation.samples"),
         ({"network": {"failure_probability": 1}}, "failure_probability is 1: it must be less than 1"),
     ],
 )
@@ -325,6 +326,21 @@ def test_random_labels_are_those_of_the_seed(tiny):
     data = experiment.split_recipe(settings, "digits").build(None)
     first, again, other = (compute.labels_of(data, "random", seed)[0] for seed in (0, 0, 1))
     assert (first == again).all() and (first != other).any() and (compute.labels_of(data, "true", 0)[0] == data.y).all()
+
+
+def test_splits_are_random_and_keep_every_image(tiny):
+    settings, _ = tiny
+    data = experiment.split_recipe(settings, "digits").build(None)
+    new = compute.resplit(data, 0)
+    assert new.x.shape == data.x.shape and new.x_test.shape == data.x_test.shape
+
+    def content(one):
+        images = np.concatenate([one.x, one.x_test]).reshape(len(one.y) + len(one.y_test), -1)
+        labelled = np.column_stack([images, np.concatenate([one.y, one.y_test])])
+        return labelled[np.lexsort(labelled.T)]
+
+    assert (content(new) == content(data)).all() and (new.y != data.y).any()
+    assert (compute.resplit(data, 0).y == new.y).all() and (compute.resplit(data, 1).y != new.y).any()
 
 
 # Judges, both ways

@@ -43,6 +43,19 @@ def unit_inputs(images: np.ndarray) -> np.ndarray:
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
+def resplit(data: Dataset, seed: int) -> Dataset:
+    """Training and test images pooled and split again at random, in the same numbers.
+
+    The proposition is about independent draws from one law; some sources are sorted by class or writer, and some have a
+    test set from other writers.
+    """
+    n = len(data.y)
+    images, classes = np.concatenate([data.x, data.x_test]), np.concatenate([data.y, data.y_test])
+    order = numpy_generator(seed, "split").permutation(len(classes))
+    images, classes = images[order], classes[order]
+    return Dataset(images[:n], classes[:n], data.info, images[n:], classes[n:])
+
+
 def labels_of(data: Dataset, labels: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Classes for training and testing. Random ones are uniform in both: a data set without anything to learn."""
     if labels == "true":
@@ -120,15 +133,16 @@ def _squared(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device:
     from zeroloss.progress import Progress
     from zeroloss.training.last_layer import SquaredLossDescent, spectrum, stable_step
 
-    (data,) = datasets
-    x, x_test = (torch.from_numpy(unit_inputs(part)).to(device) for part in (data.x, data.x_test))
-    outputs, rows = int(data.info["classes"]), []
+    (images,) = datasets
+    outputs, rows = int(images.info["classes"]), []
     steps = recorded_steps(parameters["steps"], parameters["points_per_decade"])
     total = len(parameters["networks"]) * len(parameters["seeds"])
     with Progress(total, f"kawaguchi_huang2019 {parameters['source']}", quiet) as progress:
         for found in parameters["networks"]:
-            network = _network(found, x.shape[1], outputs)
+            network = _network(found, images.x[0].size, outputs)
             for seed in parameters["seeds"]:
+                data = resplit(images, seed)
+                x, x_test = (torch.from_numpy(unit_inputs(part)).to(device) for part in (data.x, data.x_test))
                 layers = [layer.to(device) for layer in initial_layers(network, seed)]
                 phi, phi_test = features(network, layers, x), features(network, layers, x_test)
                 first = layers[-1] if found["random_start"] else torch.zeros_like(layers[-1])
@@ -177,19 +191,20 @@ def _cross_entropy(
     from zeroloss.theory.assumptions import ZETA
     from zeroloss.training.last_layer import cross_entropy, cross_entropy_step
 
-    (data,) = datasets
-    n, outputs = parameters["samples"], int(data.info["classes"])
-    data = Dataset(data.x[:n], data.y[:n], data.info, data.x_test, data.y_test)
-    x, x_test = (torch.from_numpy(unit_inputs(part)).to(device) for part in (data.x, data.x_test))
+    (images,) = datasets
+    n, outputs = parameters["samples"], int(images.info["classes"])
     (found,) = parameters["networks"]
-    network = _network(found, x.shape[1], outputs)
+    network = _network(found, images.x[0].size, outputs)
     runs = [(seed, labels) for seed in parameters["seeds"] for labels in LABELS]
-    phi, tests = [], []
+    phi, tests, classes = [], [], []
     for seed in parameters["seeds"]:
+        data = resplit(images, seed)
+        data = Dataset(data.x[:n], data.y[:n], data.info, data.x_test, data.y_test)
+        x, x_test = (torch.from_numpy(unit_inputs(part)).to(device) for part in (data.x, data.x_test))
         layers = [layer.to(device) for layer in initial_layers(network, seed)]
         phi.append(features(network, layers, x))
         tests.append(features(network, layers, x_test))
-    classes = [labels_of(data, labels, seed) for seed, labels in runs]
+        classes += [labels_of(data, labels, seed) for labels in LABELS]
     picked = torch.stack([torch.from_numpy(train) for train, _ in classes]).to(device)
     targets = torch.nn.functional.one_hot(picked, outputs).double()
     grams = torch.stack([one @ one.T for one in phi])
@@ -211,7 +226,7 @@ def _cross_entropy(
                     quality = _quality(parameters, train, tests_here, _last_layer_norm(weights), size)
                     rows.append(
                         {
-                            **_about(parameters, data, network), "variant": "working", "labels": labels, "seed": seed,
+                            **_about(parameters, images, network), "variant": "working", "labels": labels, "seed": seed,
                             "step_size": float(etas[index]), "curvature": float(curvature[index // 2]), "step": k,
                             "loss": float(losses[index]), **quality,
                         }

@@ -51,7 +51,7 @@ class NetworkSettings(StudySettings):
 class GeneralisationSettings(StudySettings):
     """The generalisation figure: squared loss, any number of steps in closed form."""
 
-    seeds: Seeds = Field(description="seeds of initial weights and random labels")
+    seeds: Seeds = Field(description="seeds of split into training and test images, initial weights, random labels")
     sources: ImageSources = Field(
         description="available (every known data set at hand; digits always is), auto, or a list of data sets"
     )
@@ -72,7 +72,7 @@ class GeneralisationSettings(StudySettings):
 class CrossEntropySettings(StudySettings):
     """The same with cross-entropy, stepped in function space; on the first of the data sets."""
 
-    seeds: Seeds = Field(description="seeds of initial weights and random labels")
+    seeds: Seeds = Field(description="seeds of split into training and test images, initial weights, random labels")
     samples: Samples = Field(description="training images n")
     steps: PositiveCount = Field(description="full-batch steps of the last layer")
 
@@ -126,7 +126,9 @@ class Settings(StudySettings):
     sizes: SizeSettings = Field(description="TABLE I and the remarks on sizes")
 
     @model_validator(mode="after")
-    def _widths_are_possible(self) -> Settings:
+    def _sizes_are_possible(self) -> Settings:
+        if self.cross_entropy.samples > self.generalisation.samples:
+            raise ValueError("cross_entropy.samples must not exceed generalisation.samples, whose images it takes")
         for samples in (self.generalisation.samples, self.cross_entropy.samples, *self.sizes.samples):
             for variant in VARIANTS:
                 widths_of(self, variant, samples)
