@@ -155,10 +155,11 @@ def figures(settings: Settings) -> list[Figure]:
     def caption(samples: int, source: str, loss: str, steps: int, group: str) -> str:
         widths = listed(widths_of(settings, "working", samples))
         return (
-            f"The network of the proof of Theorem 1 on {source}, n = {samples} images and {part.test_samples} for testing, "
-            f"a random split of the first {part.samples} and {part.test_samples}, unit length; natural labels, and labels uniform on the classes (training and test). {loss}, {steps} "
-            f"full-batch steps. Widths {widths}; {shown} Lines: mean over {group}. (e): rho = {part.margin:g}, varsigma = "
-            f"{part.bound_scale:g}, delta' = {part.bound_failure:g}."
+            f"The network of the proof of Theorem 1 on {source}: n = {samples} images, {part.test_samples} for testing, a "
+            f"random split of the first {part.samples} and {part.test_samples}, unit length; natural labels, and labels "
+            f"uniform on the classes (training and test). {loss}, {steps} full-batch steps. Widths {widths}; {shown} Lines: "
+            f"mean over {group}. (e): rho = {part.margin:g}, varsigma = {part.bound_scale:g}, delta' = "
+            f"{part.bound_failure:g}."
         )
 
     alt = (
