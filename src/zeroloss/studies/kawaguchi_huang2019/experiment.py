@@ -222,7 +222,7 @@ def cells(settings: Settings) -> list[Cell]:
         "source": first,
         "networks": [_variant_parameters(settings, "working", entropy.samples)],
     }
-    work = len(entropy.seeds) * 2 * entropy.steps * (20.0 * entropy.samples**2 / 12e9 + 1.2e-5)
+    work = len(entropy.seeds) * 2 * entropy.steps * (20.0 * entropy.samples**2 / 20e9 + 1.2e-5)
     found.append(Cell("cross_entropy", {**shared, **own}, (split_recipe(settings, first).name,), Cost(4 + work, 600)))
     networks = [
         {"bottleneck": bottleneck, "last": last, "widths": list(
