@@ -33,7 +33,8 @@ def table1(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     resnet = networks().iloc[0]
     rows = []
     for _, row in published.load("kawaguchi_huang2019_table1").iterrows():
-        size = printed_size(row, resnet["samples"], int(resnet["hidden_layers"]))
+        size = float(printed_size(row, resnet["samples"], int(resnet["hidden_layers"])))
+        known = bool(np.isfinite(size))
         rows.append(
             {
                 "reference": row["reference"],
@@ -41,9 +42,9 @@ def table1(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
                 "# parameters, order up to logarithms": row["printed"],
                 "depth H": row["depth"],
                 "trainability": row["trainability"],
-                f"{resnet['network']} on {resnet['data']}": size if np.isfinite(size) else "not a number",
+                f"{resnet['network']} on {resnet['data']}": f"{size:.3g}" if known else "not a number",
                 "orders of magnitude above its size": (
-                    np.log10(size / resnet["parameters"]) if np.isfinite(size) else "not a number"
+                    f"{np.log10(size / resnet['parameters']):.1f}" if known else "not a number"
                 ),
             }
         )
