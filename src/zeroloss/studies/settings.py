@@ -26,7 +26,7 @@ Widths = Annotated[list[PositiveCount], Len(min_length=1), AfterValidator(_disti
 
 
 def _image_sources(value: Any, info: ValidationInfo) -> Any:
-    """``auto`` -> digits and, where data.root holds them, MNIST and Fashion-MNIST."""
+    """``auto`` -> digits and, where data.root holds them, MNIST and Fashion-MNIST; ``available`` -> all at hand."""
     from zeroloss.datasets import images
 
     if info.context is None and isinstance(value, list):
@@ -35,8 +35,10 @@ def _image_sources(value: Any, info: ValidationInfo) -> Any:
     available = images.available(root)
     if value == "auto":
         return ["digits", *(name for name in ("mnist", "fashion_mnist") if name in available)]
+    if value == "available":
+        return [name for name in available if name in images.known_sources()]
     if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-        raise ValueError("it must be auto or a list of data sets")
+        raise ValueError("it must be auto or a list of data sets (or available: every known one at hand)")
     known = {*images.known_sources(), *available}
     for name in value:
         if name not in known:
