@@ -105,7 +105,8 @@ def solve_tiled(
 ) -> Solution:
     """By conjugate gradients on all outputs at once, K formed anew tile by tile; memory 8 n (rank + 6 outputs) bytes and a tile.
 
-    An iteration costs n^2 kernel entries. The preconditioner is (L L' + left I)^-1 of :func:`pivoted_cholesky`, by Woodbury.
+    An iteration costs n^2 kernel entries. The preconditioner is (L L' + left I)^-1 of :func:`pivoted_cholesky`, by
+    Woodbury.
 
     Args:
         kernel: see :data:`Kernel`.

@@ -40,8 +40,8 @@ class Interpolant:
 def place_thresholds(projections: np.ndarray, share: np.ndarray | float) -> np.ndarray:
     """Interleaved b_1 < x_1 < b_2 < ... < x_n: b_j = x_j - share (x_j - x_(j-1)).
 
-    The proof allows every share in (0, 1); 1/2 is the midpoint. At 1, b_j = x_(j-1), the matrix is still triangular with a
-    positive diagonal, the largest there is. Below x_1 stands a gap as wide as the first one.
+    The proof allows every share in (0, 1); 1/2 is the midpoint. At 1, b_j = x_(j-1), the matrix is still triangular
+    with a positive diagonal, the largest there is. Below x_1 stands a gap as wide as the first one.
 
     Args:
         projections: x, strictly increasing, shape (n,).
@@ -49,7 +49,11 @@ def place_thresholds(projections: np.ndarray, share: np.ndarray | float) -> np.n
     """
     gaps = np.diff(projections)
     first = gaps[:1] if len(gaps) else np.ones_like(projections)
-    return projections - np.asarray(share, projections.dtype) * np.concatenate([first, gaps])
+    thresholds = projections - np.asarray(share, projections.dtype) * np.concatenate([first, gaps])
+    thresholds[1:] = np.maximum(
+        thresholds[1:], projections[:-1]
+    )  # rounding must not break the order, which it does at 1
+    return thresholds
 
 
 def ramp_matrix(projections: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -90,10 +94,11 @@ def interpolate(
 def residual_bound(network: Interpolant, matrix: np.ndarray, inputs: np.ndarray, depth: int = 2) -> float:
     """What rounding may leave of max_i |c(z_i) - y_i|, for the network of this depth.
 
-    Forward substitution has (A + E) w = y with |E| <= gamma_n |A|, gamma_k = k u / (1 - k u) (Higham 2002, Theorem 8.5), and
-    the product A w is off by at most gamma_n |A| |w| again; x_i - b_j, and each layer beyond the second, add one rounding of
-    every term. The projections may be rounded in another way than in the solve, by gamma_d |a| |z| each time, which moves c by
-    at most its steepest slope max_j |w_1 + ... + w_j|. Deep networks also round x - b_1 and b_j - b_1, once each.
+    Forward substitution has (A + E) w = y with |E| <= gamma_n |A|, gamma_k = k u / (1 - k u) (Higham 2002, Theorem
+    8.5), and the product A w is off by at most gamma_n |A| |w| again; x_i - b_j, and each layer beyond the second, add
+    one rounding of every term. The projections may be rounded in another way than in the solve, by gamma_d |a| |z| each
+    time, which moves c by at most its steepest slope max_j |w_1 + ... + w_j|. Deep networks also round x - b_1 and b_j
+    - b_1, once each.
     """
     unit = np.finfo(matrix.dtype).eps / 2
     n, d = len(matrix), len(network.direction)
@@ -124,8 +129,8 @@ def slope_growth(share: float) -> float:
     """ln((1 - s) / s): growth of ln |slope of c| per sample, for b_j = x_j - s (x_j - x_(j-1)).
 
     c passes (x_j, y_j) with one kink between two samples. With D_j = (y_j - y_(j-1)) / (x_j - x_(j-1)) its slopes obey
-    m_j = D_j / s - ((1 - s) / s) m_(j-1): an error grows where s < 1/2 (b_j nearer to x_j), dies out where s > 1/2, and is carried
-    along with the other sign at the midpoint.
+    m_j = D_j / s - ((1 - s) / s) m_(j-1): an error grows where s < 1/2 (b_j nearer to x_j), dies out where s > 1/2, and
+    is carried along with the other sign at the midpoint.
     """
     return math.log((1 - share) / share)
 
@@ -150,9 +155,9 @@ class Layer:
 def deepen(network: Interpolant, depth: int) -> list[Layer]:
     """Corollary 1: the same function on the sample, by a ReLU network of depth k and width at most ceil(n/(k-1)) + 3.
 
-    First the projection <a, z> (linear), then k - 1 hidden layers and the output. Hidden layer l holds t = <a, z> - b_1, which is
-    positive on the sample and so passes every ReLU; the partial sum S of the groups of units before l as max(S, 0) and
-    max(-S, 0); and its own group of about n / (k - 1) units max(t - (b_j - b_1), 0).
+    First the projection <a, z> (linear), then k - 1 hidden layers and the output. Hidden layer l holds t = <a, z> -
+    b_1, which is positive on the sample and so passes every ReLU; the partial sum S of the groups of units before l as
+    max(S, 0) and max(-S, 0); and its own group of about n / (k - 1) units max(t - (b_j - b_1), 0).
     """
     b, w = network.thresholds, network.weights
     groups = np.array_split(np.arange(len(b)), depth - 1)

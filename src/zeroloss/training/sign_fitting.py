@@ -16,8 +16,8 @@ def best_correlations(
 ) -> tuple[torch.Tensor, int]:
     """(largest (1/n) sum_i sigma_i sign f(x_i) met in training, for each draw; steps taken).
 
-    One network for each draw, f(x) = v . relu(W x + b) + c, all four trained by full-batch Adam on logistic loss; the draws are one
-    tensor. Stops when every network has all signs right. A correlation of 1 is training accuracy 100 %.
+    One network for each draw, f(x) = v . relu(W x + b) + c, all four trained by full-batch Adam on logistic loss; the
+    draws are one tensor. Stops when every network has all signs right. A correlation of 1 is training accuracy 100 %.
 
     Args:
         x: float32, shape (n, d), with coordinates of size about 1.

@@ -16,7 +16,8 @@ n = 60000, is at the scale "paper", by tiles of the kernel matrix."""
 
 STUDY = Study(
     name="zhang2017_theory",
-    paper="Zhang, Bengio, Hardt, Recht, Vinyals (2017), Understanding deep learning requires rethinking generalization: theory",
+    paper="Zhang, Bengio, Hardt, Recht, Vinyals (2017), Understanding deep learning requires rethinking "
+    "generalization: theory",
     arxiv="1611.03530",
     summary=SUMMARY,
     settings=experiment.Settings,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 KERNELS = {"gaussian": "Gaussian kernel", "relu": r"$H^\infty$ kernel"}
-_BAND = {"color": "0.4", "alpha": 0.3, "linewidth": 7}
+_BAND: dict[str, Any] = {"color": "0.4", "alpha": 0.3, "linewidth": 7}
 
 
 def _spread(axes: Axes, x: Any, groups: Any, **cue: Any) -> None:
@@ -98,24 +98,22 @@ def draw_conditioning(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             finite = of[np.isfinite(of["condition"])]
             by = finite.groupby("samples")["condition"]
             _spread(right, list(by.groups), by, color=cue.colour, marker=cue.marker, linestyle=dashes[title])
-            if rule in ("0.5", "1"):
+            if rule == "0.5":
                 by = of.groupby("samples")["least_eigenvalue"]
                 _spread(middle, list(by.groups), by, color=cue.colour, marker=cue.marker, linestyle=dashes[title])
     n = np.array(settings.construction.samples, dtype=float)
     expected = [np.log(2) * theory.expected_least_gap(int(k)) for k in n]
-    for share in (0.5, 1.0):
-        if share in settings.construction.shares:
-            middle.plot(n, share * np.array(expected), color="0.2", linestyle=":", linewidth=1.3)
+    middle.plot(n, 0.5 * np.array(expected), color="0.2", linestyle=":", linewidth=1.3)
     left.axhline(1.0, color="0.3", linewidth=0.8)
     left.set(title=r"(a) $\max_i|c(z_i)-y_i|$, midpoints", ylabel="residual", yscale="log")
-    left.annotate("a sign is lost", (0.03, 1.0), xycoords=("axes fraction", "data"), va="bottom", fontsize=10)
-    middle.set(title=r"(b) least eigenvalue $\min_i(x_i-b_i)$", ylabel="least eigenvalue", yscale="log")
+    left.annotate("signs are lost above", (0.03, 1.0), xycoords=("axes fraction", "data"), va="bottom", fontsize=10)
+    middle.set(title=r"(b) least eigenvalue $\min_i(x_i-b_i)$, midpoints", ylabel="least eigenvalue", yscale="log")
     finite_top = built["condition"].replace(np.inf, np.nan).max()
     right.set(title="(c) condition number of $A$", ylabel=r"$|A|_\infty|A^{-1}|_\infty$", yscale="log")
     right.set_ylim(10, min(1e30, 10 * finite_top))
-    guide = n**3 * 3.0
+    guide = n**3 * 0.1
     right.plot(n, guide, color="0.2", linewidth=0.8)
-    right.annotate("$\\propto n^3$", (n[-1], guide[-1]), (-8, -14), textcoords="offset points", ha="right", fontsize=10)
+    right.annotate("$\\propto n^3$", (n[-1], guide[-1]), (-4, -16), textcoords="offset points", ha="right", fontsize=10)
     for axes in (left, middle, right):
         axes.set(xscale="log", xlabel="sample size $n$")
     handles = [
@@ -158,7 +156,8 @@ def draw_rademacher(metrics: pd.DataFrame, settings: Settings, *, source: str) -
     left.axhline(1.0, color="0.2", linewidth=0.9)
     right.axhline(1.0, color="0.2", linewidth=0.9)
     left.set(title="(a) networks and norm balls", ylabel=r"$\hat{\mathfrak{R}}_n$", yscale="log")
-    right.set(title=r"(b) balls of the $H^\infty$ kernel", ylabel=r"$\hat{\mathfrak{R}}_n$", yscale="log")
+    right.set(title=r"(b) balls of the $H^\infty$ kernel", ylabel=r"$\hat{\mathfrak{R}}_n$")
+    right.set_ylim(bottom=0)
     for axes in (left, right):
         axes.set(xscale="log", xlabel="sample size $n$")
         axes.set_xticks(settings.rademacher.samples, [str(n) for n in settings.rademacher.samples])
@@ -238,9 +237,12 @@ def figures(settings: Settings) -> list[Figure]:
             name="zhang2017_theory_function",
             items=("004-TH8",),
             title="Theorem 1: the function c along the direction a",
-            caption=f"n = {built.drawn_samples} samples (synthetic, evenly spread) with random signs, seed {built.seeds[0]}; kinks at the "
-            f"share s = {listed(built.shares)} of the gap below each sample. All fit exactly.",
-            alt="Zigzag functions through eight points, one panel for each place of the kinks; with the kinks close to the "
+            caption=f"n = {built.drawn_samples} samples (synthetic, evenly spread) with random signs, seed "
+            f"{built.seeds[0]}; kinks at the "
+            f"share s = {listed(built.shares)} of the gap below each sample. All fit exactly. "
+            "Where c leaves ± 20 the axis is logarithmic on both sides of ± 1, which bends straight pieces.",
+            alt="Zigzag functions through eight points, one panel for each place of the kinks; with the kinks close "
+            "to the "
             "samples on their right the swings grow from sample to sample.",
             draw=draw_function,
         ),
@@ -248,11 +250,15 @@ def figures(settings: Settings) -> list[Figure]:
             name="zhang2017_theory_conditioning",
             items=("004-TH8",),
             title="Theorem 1: residual and conditioning against n",
-            caption=f"n = {listed(built.samples)} as far as the data go; Gaussian inputs with d = {built.dimension} and random signs; images "
-            f"({listed(settings.sources)}) with random classes; {len(built.seeds)} seeds: median and range. Float64 but where float32 is "
-            "said. Dotted: rounding bound (Gaussian), and the median of the least gap of Gaussian inputs times s. Condition numbers beyond "
+            caption=f"n = {listed(built.samples)} as far as the data go; Gaussian inputs with d = {built.dimension} "
+            "and random signs; images "
+            f"({listed(settings.sources)}) with random classes; {len(built.seeds)} seeds: median and range. Float64 "
+            "but where float32 is "
+            "said. Dotted: rounding bound (Gaussian), and half the median least gap of Gaussian inputs. Condition "
+            "numbers beyond "
             "the axis are left out.",
-            alt="Residual, least eigenvalue and condition number against n on logarithmic axes; float32 loses signs, and the condition number "
+            alt="Residual, least eigenvalue and condition number against n on logarithmic axes; float32 loses signs, "
+            "and the condition number "
             "is a power of n at the midpoint and exponential for kinks near the right.",
             draw=draw_conditioning,
         ),
@@ -263,10 +269,13 @@ def figures(settings: Settings) -> list[Figure]:
                 name=f"zhang2017_theory_rademacher_{source}",
                 items=("004-E3",),
                 title=f"Empirical Rademacher complexity against n: {source}",
-                caption=f"{source}, unit inputs, n = {listed(classes.samples)}, seed {classes.seed}. Classes in closed form: mean and middle 90 % of "
-                f"{classes.class_draws} draws of the signs. Networks: {classes.network_draws} draws, median and range; the largest "
+                caption=f"{source}, unit inputs, n = {listed(classes.samples)}, seed {classes.seed}. Classes in "
+                "closed form: mean and middle 90 % of "
+                f"{classes.class_draws} draws of the signs. Networks: {classes.network_draws} draws, median and "
+                "range; the largest "
                 f"correlation met in {classes.steps} Adam steps (a lower bound of the supremum).",
-                alt="Complexities of norm balls fall along their bounds like one over the root of n; those of networks stay at 1 and fall only "
+                alt="Complexities of norm balls fall along their bounds like one over the root of n; those of "
+                "networks stay at 1 and fall only "
                 "where the network is too small.",
                 draw=draw_rademacher,
                 options={"source": source},
@@ -275,10 +284,13 @@ def figures(settings: Settings) -> list[Figure]:
                 name=f"zhang2017_theory_kernels_{source}",
                 items=("004-T1",),
                 title=f"Kernel interpolation against n: {source}",
-                caption=f"{source}, random subsets of {settings.pool} training images, n = {listed(kernels.samples)}, {settings.test} test images, "
-                f"{seeds_text(kernels.seeds)}: median and range. K alpha = y against one-hot labels, no regularisation. Gaussian kernel on "
+                caption=f"{source}, random subsets of {settings.pool} training images, n = {listed(kernels.samples)}, "
+                f"{settings.test} test images, "
+                f"{seeds_text(kernels.seeds)}: median and range. K alpha = y against one-hot labels, no "
+                "regularisation. Gaussian kernel on "
                 "pixels from 0 to 1 (coefficient in the table); H-infinity on unit vectors.",
-                alt="Test error falls with n for true labels and stays at chance for random ones; the norm of the solution is larger for random "
+                alt="Test error falls with n for true labels and stays at chance for random ones; the norm of the "
+                "solution is larger for random "
                 "labels at every n.",
                 draw=draw_kernels,
                 options={"source": source},

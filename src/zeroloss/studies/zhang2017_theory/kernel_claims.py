@@ -18,8 +18,8 @@ def _solved(metrics: pd.DataFrame, labels: str | None = None) -> pd.DataFrame:
 def judge_interpolates(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """K alpha = y is solved, with true and with random labels: training error 0 without regularisation.
 
-    Tolerance on |K alpha - y| / |y|: ten times the tolerance of conjugate gradients for tiles; 1e-10 for Cholesky, whose backward
-    error n u |K| |alpha| / |y| stays below it while the condition number is below 1e10 / n.
+    Tolerance on |K alpha - y| / |y|: ten times the tolerance of conjugate gradients for tiles; 1e-10 for Cholesky,
+    whose backward error n u |K| |alpha| / |y| stays below it while the condition number is below 1e10 / n.
     """
     solved = _solved(metrics)
     limit = np.where(solved["solver"] == "tiles", 10 * settings.kernels.tolerance, 1e-10)
@@ -36,8 +36,8 @@ def judge_interpolates(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 def judge_falls(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """The test error of the interpolant falls with n, from each n to the next and clearly from the first to the last.
 
-    The sign decides; first minus last over seeds with a t interval (Bonferroni over kernels and data sets) that leaves out 0. Between
-    neighbours means may rise by two standard errors of their difference.
+    The sign decides; first minus last over seeds with a t interval (Bonferroni over kernels and data sets) that leaves
+    out 0. Between neighbours means may rise by two standard errors of their difference.
     """
     from zeroloss.theory.statistics import estimate
 
@@ -89,8 +89,8 @@ def judge_norm(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 def judge_tiles(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """Tiles and Cholesky give the same predictions.
 
-    The gap is at most |k_x K^-1 r|, which is not larger than the residual times sqrt(n) times |K^-1 k_x|, itself of order 1: ten times
-    sqrt(n) times the residual asked of conjugate gradients is allowed, times |y| <= sqrt(n).
+    The gap is at most |k_x K^-1 r|, which is not larger than the residual times sqrt(n) times |K^-1 k_x|, itself of
+    order 1: ten times sqrt(n) times the residual asked of conjugate gradients is allowed, times |y| <= sqrt(n).
     """
     part = metrics[metrics["part"] == "solver"]
     if part.empty:
@@ -100,7 +100,8 @@ def judge_tiles(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     return Judgement(
         expected="0",
         measured=f"{worst:.2g} (largest difference of an output on test images), n = {int(part['samples'].max())}",
-        spread=f"the worst of {len(part)} solves; {int(part['iterations'].min())} to {int(part['iterations'].max())} iterations",
+        spread=f"the worst of {len(part)} solves; {int(part['iterations'].min())} to {int(part['iterations'].max())} "
+        "iterations",
         tolerance=f"{limit:.0e}",
         verdict="reproduced" if worst <= limit else "differs",
     )
@@ -109,8 +110,9 @@ def judge_tiles(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 def judge_published(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """1.2 % on MNIST at n = 60000 (1.22 % with the printed code).
 
-    Tolerance: the same code on the same data is deterministic; half a unit of 1.2 %, and two binomial standard errors of 10000
-    test images (0.22 %) for another library's pixels. Undecided at any other n or data set: nothing is published there.
+    Tolerance: the same code on the same data is deterministic; half a unit of 1.2 %, and two binomial standard errors
+    of 10000 test images (0.22 %) for another library's pixels. Undecided at any other n or data set: nothing is
+    published there.
     """
     paper = published.load("zhang2017_table3")
     printed = paper[(paper["data"] == "mnist") & (paper["preprocessing"] == "none (printed code)")].iloc[0]

@@ -17,10 +17,10 @@ def _of(metrics: pd.DataFrame, name: str) -> pd.DataFrame:
 def _judge_decay(metrics: pd.DataFrame, name: str) -> Judgement:
     """A norm ball's complexity falls like n^-1/2, the norm bound above it and no more than sqrt(2) away, at every n.
 
-    Its bound is exactly proportional to n^-1/2, as K(x, x) is constant here; R_n over the bound lies between 1/sqrt(2) and 1, by
-    Latala and Oleszkiewicz 1994 and Jensen, and tends to a constant as n grows over the spectrum of K. Tolerance of the slope 0.05: that
-    ratio can change by at most a factor sqrt(2), which over n from 75 to 1200 would be 0.125; less than half of it is allowed.
-    The means over draws may pass the two bounds by two standard errors.
+    Its bound is exactly proportional to n^-1/2, as K(x, x) is constant here; R_n over the bound lies between 1/sqrt(2)
+    and 1, by Latala and Oleszkiewicz 1994 and Jensen, and tends to a constant as n grows over the spectrum of K.
+    Tolerance of the slope 0.05: that ratio can change by at most a factor sqrt(2), which over n from 75 to 1200 would
+    be 0.125; less than half of it is allowed. The means over draws may pass the two bounds by two standard errors.
     """
     parts, slopes, inside = [], [], []
     part = _of(metrics, name)
@@ -55,9 +55,9 @@ def judge_gaussian_kernel(metrics: pd.DataFrame, settings: Settings) -> Judgemen
 def judge_networks(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """Networks with 10 parameters or more for each sample reach a correlation of 0.99 or more with random signs.
 
-    Theorem 1 makes R_n = 1 exactly from width n on. Below that width only training tells; ten parameters for each number to be
-    fitted is what counting asks with a margin of an order, and 0.99 leaves one sign in 200 to a training run that stops early.
-    A lower bound of the supremum: what training misses, another network of the class may have.
+    Theorem 1 makes R_n = 1 exactly from width n on. Below that width only training tells; ten parameters for each
+    number to be fitted is what counting asks with a margin of an order, and 0.99 leaves one sign in 200 to a training
+    run that stops early. A lower bound of the supremum: what training misses, another network of the class may have.
     """
     nets = _of(metrics, "network")
     mean = nets.groupby(["data_title", "samples", "width"]).agg(
@@ -71,7 +71,8 @@ def judge_networks(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     narrow = mean.xs(nets["width"].min(), level="width")["value"].xs(last, level="samples")
     return Judgement(
         expected="0.99 or more, up to 1",
-        measured=f"{rich['value'].min():.4f} (least mean over draws of {len(rich)} pairs n, m with 10 n parameters); at "
+        measured=f"{rich['value'].min():.4f} (least mean over draws of {len(rich)} pairs n, m with 10 n parameters); "
+        "at "
         f"m = {int(nets['width'].max())}: {widest.min():.4f} or more for n up to {last}",
         spread=f"least of single draws: {rich['low'].min():.4f} ({int(nets['draw'].nunique())} draws)",
         tolerance="0.99",
@@ -83,9 +84,10 @@ def judge_networks(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 def judge_balls(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """The ball of H-infinity just large enough for random labels has R_n about 1 or more; that of the true labels less.
 
-    (s' K^-1 s)(s' K s) >= n^2 (Cauchy-Schwarz), so with the radius of the drawn signs themselves the supremum is at least 1; the
-    radius here is that of an independent draw. Tolerance: its relative spread between draws, about n^-1/2 each for radius and
-    supremum, three times: R_n >= 1 - 3 sqrt(2 / n) for random labels; for the true ones R_n below that of random labels at every n.
+    (s' K^-1 s)(s' K s) >= n^2 (Cauchy-Schwarz), so with the radius of the drawn signs themselves the supremum is at
+    least 1; the radius here is that of an independent draw. Tolerance: its relative spread between draws, about n^-1/2
+    each for radius and supremum, three times: R_n >= 1 - 3 sqrt(2 / n) for random labels; for the true ones R_n below
+    that of random labels at every n.
     """
     random, true = (
         _of(metrics, f"ball of {what} labels").groupby(["data_title", "samples"])["value"].mean()

@@ -25,7 +25,8 @@ def slope_judgement(found: BootstrapSlope, expected: float, tolerance: float, wh
         expected=f"{expected:g}",
         measured=f"{found.value:.3f} ({what})",
         spread=f"95 % bootstrap interval: {found.low:.3f} to {found.high:.3f}",
-        tolerance=f"the interval meets {expected:g} ± {tolerance:.2g}; undecided if wider than ± {abs(expected) / 4:.2g}",
+        tolerance=f"the interval meets {expected:g} ± {tolerance:.2g}; undecided if wider than ± "
+        f"{abs(expected) / 4:.2g}",
         verdict=verdict,
         note=note,
     )

@@ -120,7 +120,8 @@ def tables(settings: Settings) -> list[Table]:
             name="zhang2017_theory_construction",
             items=("004-TH8",),
             title="Theorem 1: the network with 2n + d parameters",
-            caption=f"{len(built.seeds)} seeds; b_j stands at the share s of the gap below x_j. Condition number in the maximum norm; inf: beyond "
+            caption=f"{len(built.seeds)} seeds; b_j stands at the share s of the gap below x_j. Condition number in "
+            "the maximum norm; inf: beyond "
             "float64.",
             make=construction_table,
         ),
@@ -128,7 +129,8 @@ def tables(settings: Settings) -> list[Table]:
             name="zhang2017_theory_depth",
             items=("004-TH8",),
             title="Corollary 1: depth k, width O(n/k)",
-            caption=f"n = {built.depth_samples} Gaussian inputs (synthetic), d = {built.dimension}, random signs, {len(built.seeds)} seeds, "
+            caption=f"n = {built.depth_samples} Gaussian inputs (synthetic), d = {built.dimension}, random signs, "
+            f"{len(built.seeds)} seeds, "
             "float64, midpoints.",
             make=depth_table,
         ),
@@ -136,7 +138,8 @@ def tables(settings: Settings) -> list[Table]:
             name="zhang2017_theory_rademacher",
             items=("004-E3",),
             title="Empirical Rademacher complexities",
-            caption=f"{listed(settings.sources)}, seed {classes.seed}; networks: largest correlation met in training, a lower bound. The balls of "
+            caption=f"{listed(settings.sources)}, seed {classes.seed}; networks: largest correlation met in training, "
+            "a lower bound. The balls of "
             "labels have the norm of their interpolant as radius.",
             make=rademacher_table,
         ),
@@ -144,7 +147,8 @@ def tables(settings: Settings) -> list[Table]:
             name="zhang2017_theory_table3",
             items=("004-T1",),
             title="Table 3, kernel interpolation: ours at our n, published at theirs",
-            caption=f"{settings.test} test images, {seeds_text(kernels.seeds)}; published and ours are comparable at equal data and n only.",
+            caption=f"{settings.test} test images, {seeds_text(kernels.seeds)}; published and ours are comparable at "
+            "equal data and n only.",
             make=table_3,
         ),
     ]
