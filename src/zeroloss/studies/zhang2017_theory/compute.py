@@ -121,7 +121,8 @@ def _fits(x: np.ndarray, y: np.ndarray, half: float, shares: Sequence[float], ab
             }  # fmt: skip
             if precision == "float64":
                 row["condition"] = theory.condition_number(matrix)
-                row["weight_norm"] = float(np.linalg.norm(network.weights))
+                with np.errstate(over="ignore", invalid="ignore"):
+                    row["weight_norm"] = float(np.linalg.norm(network.weights))
                 if n <= _SPECTRUM_UP_TO:
                     found = np.sort(np.linalg.eigvals(matrix).real)
                     row["eigenvalue_error"] = float(np.abs(found / diagonal - 1).max())

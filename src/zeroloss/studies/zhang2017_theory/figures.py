@@ -101,9 +101,9 @@ def draw_conditioning(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             if rule == "0.5":
                 by = of.groupby("samples")["least_eigenvalue"]
                 _spread(middle, list(by.groups), by, color=cue.colour, marker=cue.marker, linestyle=dashes[title])
-    n = np.array(settings.construction.samples, dtype=float)
-    expected = [np.log(2) * theory.expected_least_gap(int(k)) for k in n]
-    middle.plot(n, 0.5 * np.array(expected), color="0.2", linestyle=":", linewidth=1.3)
+    sizes = np.array(settings.construction.samples, dtype=float)
+    expected = np.array([np.log(2) * theory.expected_least_gap(int(k)) for k in sizes])
+    middle.plot(sizes, 0.5 * expected, color="0.2", linestyle=":", linewidth=1.3)
     left.axhline(1.0, color="0.3", linewidth=0.8)
     left.set(title=r"(a) $\max_i|c(z_i)-y_i|$, midpoints", ylabel="residual", yscale="log")
     left.annotate("signs are lost above", (0.03, 1.0), xycoords=("axes fraction", "data"), va="bottom", fontsize=10)
@@ -111,9 +111,11 @@ def draw_conditioning(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     finite_top = built["condition"].replace(np.inf, np.nan).max()
     right.set(title="(c) condition number of $A$", ylabel=r"$|A|_\infty|A^{-1}|_\infty$", yscale="log")
     right.set_ylim(10, min(1e30, 10 * finite_top))
-    guide = n**3 * 0.1
-    right.plot(n, guide, color="0.2", linewidth=0.8)
-    right.annotate("$\\propto n^3$", (n[-1], guide[-1]), (-4, -16), textcoords="offset points", ha="right", fontsize=10)
+    guide = sizes**3 * 0.1
+    right.plot(sizes, guide, color="0.2", linewidth=0.8)
+    right.annotate(
+        "$\\propto n^3$", (sizes[-1], guide[-1]), (-4, -16), textcoords="offset points", ha="right", fontsize=10
+    )
     for axes in (left, middle, right):
         axes.set(xscale="log", xlabel="sample size $n$")
     handles = [
@@ -143,9 +145,10 @@ def draw_rademacher(metrics: pd.DataFrame, settings: Settings, *, source: str) -
     greys = {"linear": ("#c44e52", "D", "linear, $|w|\\leq1$"), "relu kernel": ("#dd8452", "P", r"$H^\infty$ ball, norm 1"),
              "gaussian kernel": ("#937860", "X", "Gaussian ball, norm 1")}  # fmt: skip
     canvas, (left, right) = plt.subplots(1, 2, figsize=(12, 5.2), layout="constrained")
-    for width in widths:
+    for k, width in reversed(list(enumerate(widths))):  # larger markers behind, for where curves coincide
         nets = part[(part["class"] == "network") & (part["width"] == width)].groupby("samples")["value"]
-        _spread(left, list(nets.groups), nets, color=cues[width].colour, marker=cues[width].marker)
+        cue = cues[width]
+        _spread(left, list(nets.groups), nets, color=cue.colour, marker=cue.marker, markersize=4.5 + 2.5 * k)
     for name, (colour, marker, _) in greys.items():
         by = part[part["class"] == name].groupby("samples")
         _middle_range(left, by, colour, marker)
