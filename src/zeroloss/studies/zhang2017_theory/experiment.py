@@ -119,10 +119,10 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _kernel_cost(settings: KernelSettings) -> Cost:
-    """Iterations of a tiled solve grow like n^0.6 (MNIST, rank 200); a kernel entry of 784 pixels costs 1.5e-8 s."""
+    """Iterations of a tiled solve grow like n^0.8 (MNIST, rank 200); a kernel entry of 784 pixels costs 1.5e-8 s."""
     dense = [n for n in settings.samples if n <= settings.dense_up_to]
     tiled = [n for n in settings.samples if n > settings.dense_up_to] + dense[-1:]
     seconds = sum(1e-10 * n**3 + 1e-7 * n**2 for n in dense)
-    seconds += sum(120 * (n / 1000) ** 0.6 * 1.5e-8 * n**2 for n in tiled)
+    seconds += sum(120 * (n / 1000) ** 0.8 * 1.5e-8 * n**2 for n in tiled)
     memory = 500 + 24 * max([*dense, 1]) ** 2 // 2**20 + 8 * max(tiled) * (settings.rank + 2000) // 2**20
     return Cost(4 + 2 * len(settings.seeds) * seconds, memory + int(3 * settings.tile_mb))
