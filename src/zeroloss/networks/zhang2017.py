@@ -18,6 +18,9 @@ from torch.nn import functional
 # local response normalisation of the TensorFlow CIFAR-10 tutorial, whose AlexNet has the printed parameter count
 LRN_RADIUS, LRN_ALPHA, LRN_BETA = 4, 0.001 / 9, 0.75
 
+# channels (1 x 1, 3 x 3) of the blocks of small Inception; without 1 x 1 it is Down
+BLOCKS = ((32, 32), (32, 48), (0, 80), (112, 48), (96, 64), (80, 80), (48, 96), (0, 96), (176, 160), (176, 160))
+
 
 def parameters(network: nn.Module) -> int:
     """Number of parameters as the paper counts them: without those of batch norm."""
@@ -77,21 +80,13 @@ class SmallInception(nn.Module):
         self.norm = nn.BatchNorm2d(first) if norm else nn.Identity()
         blocks: list[nn.Module] = []
         channels = first
-        for widths in (
-            (32, 32),
-            (32, 48),
-            (80,),
-            (112, 48),
-            (96, 64),
-            (80, 80),
-            (48, 96),
-            (96,),
-            (176, 160),
-            (176, 160),
-        ):
-            narrow = [width // divisor for width in widths]
-            blocks.append(Inc(channels, *narrow, norm) if len(narrow) == 2 else Down(channels, *narrow, norm))
-            channels = sum(narrow) if len(narrow) == 2 else narrow[0] + channels
+        for ones, threes in BLOCKS:
+            if ones:
+                blocks.append(Inc(channels, ones // divisor, threes // divisor, norm))
+                channels = ones // divisor + threes // divisor
+            else:
+                blocks.append(Down(channels, threes // divisor, norm))
+                channels += threes // divisor
         self.blocks = nn.Sequential(*blocks)
         self.last = nn.Linear(channels, classes)
 
