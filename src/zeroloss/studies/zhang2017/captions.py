@@ -15,7 +15,7 @@ def figures(settings: Settings) -> list[Figure]:
         f"{s.crop // s.pool}. SGD, momentum {settings.momentum:g}, batch {s.batch}, learning rate times {settings.decay:g} "
         f"every {settings.decay_steps} steps, {seeds_text(s.seeds)}. "
     )
-    inception = f"Small Inception, 1/{s.inception_divisor} of its channels, learning rate {settings.inception_rate:g}. "
+    inception = f"Small Inception, channels over {s.inception_divisor}, learning rate {settings.inception_rate:g}. "
     published = "Dashed: published (CIFAR-10, n = 50,000, printed sizes)"
     return [
         Figure(
@@ -37,7 +37,8 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-F5", "004-F6", "003-Q11"),
             title="Figure 1 b and c: corrupted labels",
             caption=(
-                f"{inception}AlexNet 1/{s.alexnet_divisor}, MLP 1x{s.mlp_width}: learning rate {settings.other_rate:g}. {data}"
+                f"{inception}AlexNet, channels over {s.alexnet_divisor}, MLP 1x{s.mlp_width}: learning rate "
+                f"{settings.other_rate:g}. {data}"
                 f"Label corruption {listed(settings.corruptions)}. Overfit: first epoch of mean training loss at most "
                 f"{settings.overfit_loss:g}; points that a run did not reach are left out. Test error at the end of each "
                 f"run, bars: range over seeds. {published}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -17,7 +19,15 @@ FITTED = 0.99
 ORDER = ("true labels", "shuffled pixels", "gaussian", "random pixels", "random labels")
 RANDOM = ("gaussian", "random pixels", "random labels")
 CHANCE_MARGIN = 0.2
-PAPERS_NAMES = {"inception": "Inception", "alexnet": "AlexNet", "mlp_1": "MLP 1x512"}
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+
+
+def _mean(epochs: pd.Series) -> str:
+    """A mean over seeds; a dash where a seed did not get there."""
+    return _number(float(epochs.mean()) if epochs.notna().all() else np.nan)
 
 
 def judge_all_fit(metrics: pd.DataFrame, settings: Settings) -> Judgement:
@@ -59,8 +69,8 @@ def judge_order(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     texts, reversed_pairs, unclear = [], [], []
     for column, loss in (("to_1", "1"), ("to_half", "0.5")):
         epochs = pd.DataFrame({name: by_seed(of_setting(runs, name), column) for name in ORDER})
-        texts.append(f"loss {loss}: " + ", ".join(f"{epochs[name].mean():.1f}" for name in ORDER))
-        for first, second in zip(ORDER, ORDER[1:], strict=False):
+        texts.append(f"loss {loss}: " + ", ".join(_mean(epochs[name]) for name in ORDER))
+        for first, second in pairwise(ORDER):
             gap = epochs[second] - epochs[first]
             if gap.isna().any():
                 unclear.append(f"{second} at {loss} not reached")
@@ -111,7 +121,9 @@ def judge_time_grows(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         times = relative_times(runs, network, settings.corruptions)
         if times[1.0].isna().any():
             reached = [share for share in settings.corruptions if times[share].notna().all()]
-            texts.append(f"{NETWORKS[network]}: overfits up to corruption {max(reached, default=float('nan')):g}")
+            texts.append(
+                f"{NETWORKS[network]}: {f'overfits up to {max(reached):g} only' if reached else 'never overfits'}"
+            )
             verdicts.append("undecided")
             continue
         ratio = estimate(times[1.0])
@@ -139,8 +151,8 @@ def judge_published_slowdown(metrics: pd.DataFrame, settings: Settings) -> Judge
     runs, theirs = ends(metrics, settings), published.load("zhang2017_fig1b")
     ours, factors = {}, {}
     for network in CORRUPTED:
-        line = theirs[(theirs["model"] == PAPERS_NAMES[network]) & (theirs["label_corruption"] == 1)]
-        ours[network] = float(relative_times(runs, network, settings.corruptions)[1.0].mean())
+        line = theirs[(theirs["model"] == NETWORKS[network]) & (theirs["label_corruption"] == 1)]
+        ours[network] = float(relative_times(runs, network, settings.corruptions)[1.0].mean(skipna=False))
         factors[network] = ours[network] / float(line["relative_time_to_overfit"].iloc[0])
     values = np.array(list(factors.values()))
     verdict: Verdict = "reproduced" if (abs(np.log(values)) <= np.log(2)).all() else "differs"
@@ -148,11 +160,11 @@ def judge_published_slowdown(metrics: pd.DataFrame, settings: Settings) -> Judge
         verdict = "undecided"
     return Judgement(
         expected="Inception 3.6, AlexNet 1.55, MLP 1.96",
-        measured=", ".join(f"{NETWORKS[network]} {value:.2f}" for network, value in ours.items()),
+        measured=", ".join(f"{NETWORKS[network]} {_number(value, 2)}" for network, value in ours.items()),
         spread=f"means over {len(settings.sizes.seeds)} seeds",
         tolerance="a factor of 2",
         verdict=verdict,
-        note="nan: did not overfit within its epochs" if np.isnan(values).any() else "",
+        note="-: did not overfit within its epochs" if np.isnan(values).any() else "",
     )
 
 

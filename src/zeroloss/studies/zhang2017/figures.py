@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 PUBLISHED: dict[str, Any] = {"linestyle": (0, (5, 2)), "linewidth": 0.9}
 GUIDE: dict[str, Any] = {"color": "0.3", "linestyle": ":", "linewidth": 1.3}
-# how the paper names the networks of Figure 1 b and c
-PAPERS_NAMES = {"inception": "Inception", "alexnet": "AlexNet", "mlp_1": "MLP 1x512"}
 
 
 def _of_all_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -28,9 +26,9 @@ def _of_all_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _curve(axes: Axes, table: pd.DataFrame, column: str, cue: Any, label: str = "", **more: Any) -> None:
-    """Mean over seeds against thousand steps, the range over seeds as a band."""
+    """Mean over seeds against steps, the range over seeds as a band."""
     wide = _of_all_seeds(table, column)
-    x = wide.index / 1000
+    x = wide.index
     more = {"marker": cue.marker, "markevery": max(1, len(x) // 8), "label": label, **more}
     axes.plot(x, wide.mean(axis=1), color=cue.colour, **more)
     if wide.shape[1] > 1:
@@ -74,7 +72,7 @@ def draw_curves(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         _curve(axes, of_setting(metrics, name), "loss", cue, name)
         line = theirs[(theirs["series"] == name) & (theirs["thousand_steps"] <= 20)]
         above.plot(line["thousand_steps"], line["average_loss"], color=cue.colour, **PUBLISHED)
-    axes.set(xlabel="thousand steps, ours", ylabel="average training loss", ylim=(0, 2.6))
+    axes.set(xlabel="steps, ours", ylabel="average training loss", ylim=(0, 2.6))
     axes.set_xlim(left=0)
     above.set(xlabel="thousand steps, published (dashed)", xlim=(0, 20))
     above.grid(visible=False)
@@ -96,7 +94,7 @@ def draw_corruption(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         _points(axes[0], relative_times(runs, network, settings.corruptions), cue, NETWORKS[network])
         _points(axes[1], 1 - accuracies(runs, network, settings.corruptions), cue, NETWORKS[network])
         for panel, table, column in ((axes[0], times, "relative_time_to_overfit"), (axes[1], errors, "test_error")):
-            line = table[table["model"] == PAPERS_NAMES[network]]
+            line = table[table["model"] == NETWORKS[network]]
             panel.plot(line["label_corruption"], line[column], color=cue.colour, **PUBLISHED)
     axes[1].axhline(0.9, **GUIDE)
     axes[1].annotate("chance", (0.02, 0.905), ha="left", va="bottom", fontsize=9, color="0.3")
@@ -107,17 +105,14 @@ def draw_corruption(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     return canvas
 
 
-def _accuracy_panel(
-    axes: Axes, series: list[tuple[str, pd.DataFrame, Any]], *, shaded: str, column: str = "test_accuracy"
-) -> None:
+def _accuracy_panel(axes: Axes, series: list[tuple[str, pd.DataFrame, Any]]) -> None:
     """Test (solid) and training accuracy (thin) of ours, the cumulative best test accuracy as an area above the curve."""
     for name, table, cue in series:
-        wide = _of_all_seeds(table, column).mean(axis=1)
-        _curve(axes, table, column, cue, f"test ({name})")
+        wide = _of_all_seeds(table, "test_accuracy").mean(axis=1)
+        _curve(axes, table, "test_accuracy", cue, f"test ({name})")
         training = _of_all_seeds(table, "train_accuracy").mean(axis=1)
-        axes.plot(training.index / 1000, training, color=cue.colour, linewidth=0.8, label=f"train ({name})")
-        if shaded:
-            axes.fill_between(wide.index / 1000, wide, wide.cummax(), color=cue.colour, alpha=0.35, linewidth=0)
+        axes.plot(training.index, training, color=cue.colour, linewidth=0.8, label=f"train ({name})")
+        axes.fill_between(wide.index, wide, wide.cummax(), color=cue.colour, alpha=0.35, linewidth=0)
 
 
 def _published_panel(axes: Axes, table: pd.DataFrame, names: dict[str, tuple[str, Any]]) -> None:
@@ -145,13 +140,13 @@ def draw_norm(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         (name, chosen(metrics, network=network), cue)
         for name, network, cue in zip(names, ("inception", "inception_plain"), cues, strict=True)
     ]
-    _accuracy_panel(axes[0], series, shaded="best so far")
+    _accuracy_panel(axes[0], series)
     theirs = published.load("zhang2017_fig2b")
     of_paper = {
         f"{part}({name})": (name, cue) for name, cue in zip(names, cues, strict=True) for part in ("test", "train")
     }
     _published_panel(axes[1], theirs, of_paper)
-    axes[0].set(xlabel="thousand steps", ylabel="accuracy", title=f"ours, {settings.source}")
+    axes[0].set(xlabel="steps", ylabel="accuracy", title=f"ours, {settings.source}")
     axes[0].set_ylim(top=1.02)
     axes[1].set(xlabel="thousand steps", title="published, CIFAR-10", ylim=(0.6, 1.02))
     _legend(canvas, axes[0], 3, band="up to the best so far")
@@ -164,7 +159,7 @@ def draw_early_stopping(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
     from zeroloss.plotting.style import ordered_cues
 
-    canvas, axes = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
+    canvas, axes = plt.subplots(1, 2, figsize=(9.6, 4.9), layout="constrained")
     theirs = published.load("zhang2017_fig2a")
     cues = list(ordered_cues(range(3)).values())
     labels = ("w/ aug, wd, dropout", "w/o aug, dropout", "w/o aug, wd, dropout")
@@ -173,18 +168,18 @@ def draw_early_stopping(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     }
     _published_panel(axes[0], theirs, of_paper)
     for label, cue in zip(labels, cues, strict=True):
-        axes[0].plot([], [], color=cue.colour, label=label, **PUBLISHED)
+        axes[0].plot([], [], color=cue.colour, label=f"published ({label})", **PUBLISHED)
     axes[0].set(xlabel="thousand steps", ylabel="top-1 accuracy", ylim=(0, 1.02))
     axes[0].set_title("published: Inception v3, ImageNet")
-    axes[0].legend(loc="lower right", fontsize=9)
     kept = metrics[metrics["seed"].isin(settings.sizes.table_seeds)]
     ours = (("w/ crop, wd", True, True), ("w/o crop", False, True), ("w/o crop, wd", False, False))
     series = [
         (name, chosen(kept, network="inception", crops=crops, decays=decays), cue)
         for (name, crops, decays), cue in zip(ours, cues, strict=True)
     ]
-    _accuracy_panel(axes[1], series, shaded="best so far")
-    axes[1].set(xlabel="thousand steps", ylabel="accuracy", ylim=(0, 1.02))
+    _accuracy_panel(axes[1], series)
+    axes[1].set(xlabel="steps", ylabel="accuracy", ylim=(0, 1.02))
     axes[1].set_title(f"stand-in: small Inception, {settings.source}")
-    axes[1].legend(loc="lower right", fontsize=9)
+    handles = [one for panel in axes for one in panel.get_legend_handles_labels()[0]]
+    canvas.legend(handles=handles, loc="outside upper center", ncols=3)
     return canvas

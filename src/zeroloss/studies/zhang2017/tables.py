@@ -78,8 +78,8 @@ def table_4(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 def tables(settings: Settings) -> list[Table]:
     s = settings.sizes
     ours = (
-        f"Ours: {settings.source}, n = {s.train}, {s.test} test images, {seeds_text(s.table_seeds)}, small Inception with "
-        f"1/{s.inception_divisor} and AlexNet with 1/{s.alexnet_divisor} of the channels, MLPs of width {s.mlp_width}, "
+        f"Ours: {settings.source}, n = {s.train}, {s.test} test images, {seeds_text(s.table_seeds)}, channels of small "
+        f"Inception over {s.inception_divisor}, of AlexNet over {s.alexnet_divisor}, MLPs of width {s.mlp_width}, "
         f"inputs of side {s.crop // s.pool}, batch {s.batch}; a run ends at a mean loss of {settings.final_loss:g}. "
     )
     return [
