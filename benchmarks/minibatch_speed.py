@@ -133,7 +133,8 @@ def epochs(name: str, make: Callable[[], nn.Module], x: np.ndarray, y: np.ndarra
         ours, plain = make(), with_torchs_response(make())
         for network in (ours, plain):
             initialise(network, torch_generator(0, "weights"))
-        loader, losses = DataLoader(PlainImages(x, y), batch_sampler=Order(len(y))), []
+        loader = DataLoader(PlainImages(x, y), batch_sampler=Order(len(y)))
+        losses: list[float] = []
         slow = seconds(lambda plain=plain, loader=loader, losses=losses: losses.append(plain_epoch(plain, loader)))  # type: ignore[misc]
         engine = torch_generator(0, "order")
         fast = seconds(

@@ -324,6 +324,7 @@ def normed(settings, gain, wobble=0.0):
 def test_batch_norm_and_early_stopping(settings):
     assert generalisation.judge_norm(normed(settings, 0.03), settings).verdict == "reproduced"
     assert generalisation.judge_norm(normed(settings, -0.03), settings).verdict == "differs"
+    assert generalisation.judge_norm(normed(settings, 0.5), settings).verdict == "differs"
     assert generalisation.judge_norm(normed(settings, 0.03, wobble=0.1), settings).verdict == "differs"
     assert generalisation.judge_norm(normed(settings, -0.001), settings).verdict == "undecided"
     assert generalisation.judge_early_stopping(normed(settings, 0.03), settings).verdict == "reproduced"

@@ -84,6 +84,7 @@ def draw_curves(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 def draw_corruption(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     """Figure 1 b and c: relative time to overfit and test error against the share of corrupted labels."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     from zeroloss.plotting.style import ordered_cues
 
@@ -98,8 +99,11 @@ def draw_corruption(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             panel.plot(line["label_corruption"], line[column], color=cue.colour, **PUBLISHED)
     axes[1].axhline(0.9, **GUIDE)
     axes[1].annotate("chance", (0.02, 0.905), ha="left", va="bottom", fontsize=9, color="0.3")
-    axes[0].set(xlabel="label corruption", ylabel="time to overfit, relative", title="(b) time to overfit")
-    axes[0].set_ylim(bottom=0)
+    axes[0].set(xlabel="label corruption", ylabel="relative time to overfit (log scale)", title="(b) time to overfit")
+    axes[0].set_yscale("log")
+    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes[0].yaxis.set_minor_formatter(NullFormatter())
     axes[1].set(xlabel="label corruption", ylabel="test error", ylim=(0, 1.02), title="(c) test error")
     _legend(canvas, axes[1], 4)
     return canvas

@@ -30,7 +30,7 @@ def ends(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
         last, earlier = path.iloc[-1], path.iloc[-1 - max(1, len(path) // 5)] if len(path) > 1 else path.iloc[-1]
         rows.append(
             {
-                **dict(zip(HOW, how, strict=True)),  # type: ignore[call-overload]
+                **dict(zip(HOW, how, strict=True)),
                 "epochs": len(path),
                 "to_1": first_epoch(path, 1.0),
                 "to_half": first_epoch(path, 0.5),
