@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from zeroloss.checkpoint import Checkpoints
 
+RATES = {"inception": "inception_rate", "inception_plain": "plain_rate"}
+
 
 def scaled(images: np.ndarray, largest: int, margin: int) -> np.ndarray:
     """Bytes (n, H, W) or (n, H, W, 3) to float32 frames (n, H + 2 margin, W + 2 margin, colours) in [0, 1]."""
@@ -120,7 +122,7 @@ def _train(
     schedule = Schedule(
         epochs=epochs,
         batch=sizes["batch"],
-        learning_rate=parameters["inception_rate" if one.network.startswith("inception") else "other_rate"],
+        learning_rate=parameters[RATES.get(one.network, "other_rate")],
         decay=parameters["slow_decay" if one.slow else "decay"] ** per_epoch,
         momentum=parameters["momentum"],
         weight_decay=parameters["weight_decay"] if one.decays else 0.0,

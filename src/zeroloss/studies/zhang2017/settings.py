@@ -58,6 +58,7 @@ class Settings(StudySettings):
     )
     momentum: Share = Field(description="of SGD")
     inception_rate: StepSize = Field(description="learning rate of small Inception")
+    plain_rate: StepSize = Field(description="learning rate of small Inception without batch norm")
     other_rate: StepSize = Field(description="learning rate of small AlexNet and of fully connected networks")
     decay: Factor = Field(description="factor on the learning rate after every decay_steps steps, applied by epoch")
     slow_decay: Factor = Field(description="the same for augmented images with random labels (Table 4)")
