@@ -304,3 +304,29 @@ def test_table_is_consistent() -> None:
         for file in source.downloads:
             assert all(url.endswith("/" + file.path.rsplit("/", 1)[1]) for url in file.urls)
             assert file.urls[0].startswith("https://")
+
+
+def test_the_first_source_at_hand_is_taken(tmp_path, toys):
+    assert images.first_available(["mnist", "digits"], None) == "digits"
+    for name, data in toys["mnist"].items():
+        (tmp_path / name).write_bytes(data)
+    assert images.first_available(["mnist", "digits"], tmp_path) == "mnist"
+    assert images.first_available(["cifar10", "mnist", "digits"], tmp_path) == "mnist"
+
+
+def test_where_nothing_is_at_hand_the_last_source_stays_and_is_downloaded():
+    assert images.first_available(["mnist", "cifar10"], None) == "cifar10"
+
+
+def test_a_setting_becomes_the_source_at_hand(tmp_path):
+    from pydantic import TypeAdapter, ValidationError
+
+    from zeroloss.studies.settings import ImageSource
+
+    adapter = TypeAdapter(ImageSource)
+    assert adapter.validate_python(["cifar10", "digits"], context={"data_root": None}) == "digits"
+    assert adapter.validate_python("cifar10", context={"data_root": None}) == "cifar10"
+    assert adapter.validate_python("gone") == "gone", "stored with a result"
+    for wrong in ("cifar", [], 3, ["digits", "cifar"]):
+        with pytest.raises(ValidationError):
+            adapter.validate_python(wrong, context={"data_root": None})

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,16 @@ def available(root: Path | None, *, cache: Path | None = None) -> tuple[str, ...
     users = _user_files(_folder(root))
     known = ["digits"] + [n for n in SOURCES if n in users or _find(n, root, cache) is not None]
     return (*known, *sorted(set(users) - set(known)))
+
+
+def first_available(preferred: Sequence[str], root: Path | None) -> str:
+    """The first of ``preferred`` that needs no network; where none is at hand the last one, which is then downloaded.
+
+    Raises:
+        UserError: ``root`` is not a folder.
+    """
+    at_hand = available(root)
+    return next((name for name in preferred if name in at_hand), preferred[-1])
 
 
 def checksums(name: str, root: Path | None, *, cache: Path | None = None) -> dict[str, str]:
