@@ -74,6 +74,7 @@ FLOORS = [
     {"studies"},
     {"config", "pipeline", "costs", "report"},
     {"plan"},
+    {"verification"},
     {"workflow", "cli", "__main__"},
 ]
 

@@ -80,7 +80,8 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
         table = study.run(order["parameters"], datasets, device=chosen, quiet=quiet, **more)
     provenance = {name: order[name] for name in ("key", "study", "name", "parameters", "datasets", "code")}
     hardware = torch.cuda.get_device_name() if chosen == "cuda" else "cpu"
-    provenance |= {"versions": versions(), "device": hardware, "threads": threads}
+    processor = torch.backends.cpu.get_cpu_capability()
+    provenance |= {"versions": versions(), "device": hardware, "processor": processor, "threads": threads}
     storage.write_table(table, results / "runs" / order["study"] / f"{order['name']}.parquet", provenance)
     checkpoints.remove()
 
