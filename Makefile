@@ -52,8 +52,10 @@ lint: $(ready) ## ruff, types, snakefmt, snakemake --lint
 schema: $(ready) ## write workflow/schemas/config.schema.yaml from the models
 	$(python) -m zeroloss config --schema > workflow/schemas/config.schema.yaml
 
-bench: $(ready) ## measure the engine against a plain script and the floor
+bench: $(ready) ## measure the engines against plain scripts and the floor
 	$(python) benchmarks/du2018a_speed.py
+	$(python) benchmarks/deep_linear_speed.py
+	$(python) benchmarks/minibatch_speed.py
 
 lock: $(ready) ## bring requirements.lock up to date with pyproject.toml (keeps versions that still fit)
 	$(python) -m pip install --quiet pip-tools

@@ -114,7 +114,10 @@ BAD = [
     (synthetic(published_step=float("inf")), r"synthetic.published_step is inf: it must be a finite number"),
     (images(sources="mnist"), r"images.sources is 'mnist': it must be auto or a list of data sets"),
     (images(sources=[]), r"images.sources is \[\]: it must be auto or a list of data sets"),
-    (images(sources=["minst"]), r"images.sources is \['minst'\]: minst is not a known data set; allowed are auto and"),
+    (
+        images(sources=["minst"]),
+        r"images.sources is \['minst'\]: minst is not a known data set; allowed are auto, available and",
+    ),
     (images(relative_step=-1), r"images.relative_step is -1: it must be greater than 0"),
     (images(drop_parallel="maybe"), r"images.drop_parallel is 'maybe': it must be a valid boolean"),
     ({"studies": {"du2018a": {"synthetic": 5}}}, r"studies.du2018a.synthetic is 5: it must be a valid dictionary"),

@@ -109,6 +109,20 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("--schema", action="store_true", help="print the JSON schema of config.yaml instead")
     look = command("inspect", _inspect, "print the provenance inside a file of results/", [])
     look.add_argument("file", type=Path, metavar="FILE")
+    again = command(
+        "verify",
+        _verify,
+        "compute a sample of cells again and compare with what lies in a results folder",
+        [settings],
+        epilog="exit status 1 where a cell differs, is missing, or was made from something else",
+    )
+    again.add_argument("results", type=Path, metavar="DIR", help="a results folder, such as results/laptop")
+    again.add_argument("--cells", type=int, default=5, metavar="N", help="size of the sample (default: 5)")
+    again.add_argument("--seed", type=int, default=0, metavar="SEED", help="of the sample (default: 0)")
+    again.add_argument(
+        "--study", action="append", default=[], metavar="STUDY", help="only of this study; may be repeated"
+    )
+    again.add_argument("--device", metavar="DEVICE", help="auto, cpu or cuda (default: as in config.yaml)")
     job = command("job", _job, "one step of the workflow (Snakemake calls this)", [])
     job.add_argument("step", metavar="STEP")
     job.add_argument("order", metavar="ORDER", help="the job's JSON document")
@@ -175,19 +189,18 @@ def _run(given: argparse.Namespace) -> None:
         if name not in cells:
             raise UserError(f"{name} is not a cell of {study.name}: allowed are {', '.join(cells)}")
     pipeline.resolve_device(plan.config.device)
-    wanted = given.cell or list(cells)
-    for name in wanted:
-        order = plan.cell(study.name, name)
-        path = results / "runs" / study.name / f"{name}.parquet"
-        if is_current(path, order["key"]) and not given.force:
-            print(f"{path} is up to date")
-            continue
-        for dataset in cells[name].datasets:
-            data_order = plan.dataset(dataset)
-            if not is_current(results / "datasets" / f"{dataset}.npz", data_order["key"]):
-                pipeline.make_dataset(data_order, results, plan.config.data.root)
-        pipeline.run_cell(order, results, plan.config.device)
-        print(path)
+    # all orders before the first job, and all data before the first training: what is absent is said at once
+    orders = {name: plan.cell(study.name, name) for name in given.cell or cells}
+    paths = {name: results / "runs" / study.name / f"{name}.parquet" for name in orders}
+    stale = [name for name, order in orders.items() if given.force or not is_current(paths[name], order["key"])]
+    for dataset in dict.fromkeys(dataset for name in stale for dataset in cells[name].datasets):
+        data_order = plan.dataset(dataset)
+        if not is_current(results / "datasets" / f"{dataset}.npz", data_order["key"]):
+            pipeline.make_dataset(data_order, results, plan.config.data.root)
+    for name, order in orders.items():
+        if name in stale:
+            pipeline.run_cell(order, results, plan.config.device)
+        print(paths[name] if name in stale else f"{paths[name]} is up to date")
     if given.only == "cells" or given.cell:
         return
     pipeline.collect_metrics(plan.metrics(study.name), results)
@@ -254,6 +267,29 @@ def _inspect(given: argparse.Namespace) -> None:
     from zeroloss.report.inspection import inspect
 
     print(json.dumps(inspect(given.file), indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def _verify(given: argparse.Namespace) -> None:
+    from zeroloss import costs, verification
+    from zeroloss.config import SCALES
+
+    if given.scale is None and (given.results.name in SCALES):
+        given.scale = given.results.name
+    if given.cells < 1:
+        raise UserError(f"--cells {given.cells}: at least 1 cell has to be computed again")
+    plan = _plan(given)
+    sample = verification.choose(plan, given.cells, given.seed, given.study)
+    print(costs.describe([plan.cells[study][cell].cost for study, cell in sample]), file=sys.stderr)
+    checks = []
+    for check in verification.verify(plan, given.results, sample, plan.config.device):
+        checks.append(check)
+        print(
+            f"{check.outcome:<11} {check.study} {check.cell}{': ' + check.detail if check.detail else ''}", flush=True
+        )
+    passed = sum(check.outcome in verification.PASSED for check in checks)
+    print(f"{passed} of {len(checks)} cells are what this code makes")
+    if passed < len(checks):
+        raise SystemExit(1)
 
 
 def _job(given: argparse.Namespace) -> None:

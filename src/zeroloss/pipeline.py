@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroloss import storage
 from zeroloss.checkpoint import Checkpoints
+from zeroloss.devices import own_device, visible_devices
 from zeroloss.errors import UserError
 from zeroloss.provenance import versions
 
@@ -71,11 +72,16 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
     datasets = [Dataset.read(path) for path in paths]
     checkpoints = Checkpoints(results / "checkpoints" / order["study"] / order["name"], order["key"])
     more = {"checkpoints": checkpoints} if order["resumable"] else {}
-    with checkpoints.heeding_sigterm() if more else contextlib.nullcontext():
+    with contextlib.ExitStack() as held:
+        if more:
+            held.enter_context(checkpoints.heeding_sigterm())
+        if chosen == "cuda":
+            torch.cuda.set_device(held.enter_context(own_device(visible_devices())))
         table = study.run(order["parameters"], datasets, device=chosen, quiet=quiet, **more)
     provenance = {name: order[name] for name in ("key", "study", "name", "parameters", "datasets", "code")}
     hardware = torch.cuda.get_device_name() if chosen == "cuda" else "cpu"
-    provenance |= {"versions": versions(), "device": hardware, "threads": threads}
+    processor = torch.backends.cpu.get_cpu_capability()
+    provenance |= {"versions": versions(), "device": hardware, "processor": processor, "threads": threads}
     storage.write_table(table, results / "runs" / order["study"] / f"{order['name']}.parquet", provenance)
     checkpoints.remove()
 

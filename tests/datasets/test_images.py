@@ -144,9 +144,15 @@ def test_absent_files(tmp_path: Path, toys: dict[str, dict[str, bytes]]) -> None
     assert images.available(tmp_path) == ("digits",)
     with pytest.raises(UserError, match=r"missing: mnist/t10k-labels-idx1-ubyte.gz\): put its files into a folder"):
         images.load("mnist", tmp_path)
-    with pytest.raises(UserError, match="data set kmnist is not at hand, for no data folder is set"):
+    whole = (
+        r"data set kmnist is not at hand, for no data folder is set \(missing: kmnist/train-images-idx3-ubyte.gz, .*"
+        r"data.root or ZEROLOSS_DATA; they are at https://codh.rois.ac.jp/kmnist/dataset/kmnist/$"
+    )
+    with pytest.raises(UserError, match=whole):  # which files, which setting, where to get them
         images.load("kmnist", None)
-    with pytest.raises(UserError, match=r"has no official address: provide cifar10/cifar10_q75_jpegpack\.npz"):
+    with pytest.raises(
+        UserError, match=r"has no official address: provide cifar10/cifar10_q75_jpegpack\.npz in .*ZEROLOSS_DATA"
+    ):
         images.load("cifar10_lossy", tmp_path, download=True)
     with pytest.raises(UserError, match="does not exist or is no folder"):
         images.available(tmp_path / "nowhere")
@@ -298,3 +304,29 @@ def test_table_is_consistent() -> None:
         for file in source.downloads:
             assert all(url.endswith("/" + file.path.rsplit("/", 1)[1]) for url in file.urls)
             assert file.urls[0].startswith("https://")
+
+
+def test_the_first_source_at_hand_is_taken(tmp_path, toys):
+    assert images.first_available(["mnist", "digits"], None) == "digits"
+    for name, data in toys["mnist"].items():
+        (tmp_path / name).write_bytes(data)
+    assert images.first_available(["mnist", "digits"], tmp_path) == "mnist"
+    assert images.first_available(["cifar10", "mnist", "digits"], tmp_path) == "mnist"
+
+
+def test_where_nothing_is_at_hand_the_last_source_stays_and_is_downloaded():
+    assert images.first_available(["mnist", "cifar10"], None) == "cifar10"
+
+
+def test_a_setting_becomes_the_source_at_hand(tmp_path):
+    from pydantic import TypeAdapter, ValidationError
+
+    from zeroloss.studies.settings import ImageSource
+
+    adapter = TypeAdapter(ImageSource)
+    assert adapter.validate_python(["cifar10", "digits"], context={"data_root": None}) == "digits"
+    assert adapter.validate_python("cifar10", context={"data_root": None}) == "cifar10"
+    assert adapter.validate_python("gone") == "gone", "stored with a result"
+    for wrong in ("cifar", [], 3, ["digits", "cifar"]):
+        with pytest.raises(ValidationError):
+            adapter.validate_python(wrong, context={"data_root": None})

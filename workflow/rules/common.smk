@@ -216,9 +216,10 @@ def everything(wildcards):
 
 
 def announce_needs():
+    # on a cluster there are jobs beside each other, but no number of cores
+    asked = workflow.resource_settings
+    beside = (asked.cores if workflow.local_exec else asked.nodes) or 1
     try:
-        announce(
-            PLAN, Path("results") / SCALE, workflow.cores or 1, workflow.local_exec
-        )
+        announce(PLAN, Path("results") / SCALE, beside, workflow.local_exec)
     except UserError as problem:
         raise WorkflowError(str(problem)) from None

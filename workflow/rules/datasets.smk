@@ -1,3 +1,7 @@
+localrules:
+    dataset,
+
+
 rule dataset:
     output:
         "results/{scale}/datasets/{dataset}.npz",

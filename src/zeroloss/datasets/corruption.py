@@ -65,3 +65,14 @@ def whiten_each(images: np.ndarray) -> np.ndarray:
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.maximum(flat.std(axis=1, keepdims=True), floor)
     return flat.reshape(images.shape)
+
+
+def padded(images: np.ndarray, margin: int) -> np.ndarray:
+    """``margin`` zeros on every side of images (n, H, W, colours)."""
+    return np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+
+
+def mean_pooled(images: np.ndarray, side: int) -> np.ndarray:
+    """Means of ``side`` x ``side`` pixels of images (n, H, W, colours), whose H and W are multiples of ``side``."""
+    n, height, width, colours = images.shape
+    return images.reshape(n, height // side, side, width // side, side, colours).mean(axis=(2, 4))

@@ -91,7 +91,8 @@ def _fetch_file(name: str, file: sources.Download, path: Path) -> Path:
     tried = "; ".join(dict.fromkeys(failures))
     raise UserError(
         f"cannot download {path.name} of data set {name} ({tried}): "
-        "check the network, or put the original files into a folder and name it in data.root or ZEROLOSS_DATA"
+        f"check the network, or put {', '.join(one.path for one in sources.SOURCES[name].downloads)} into a folder and name "
+        "that folder in data.root or ZEROLOSS_DATA"
     )
 
 

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,16 @@ def available(root: Path | None, *, cache: Path | None = None) -> tuple[str, ...
     return (*known, *sorted(set(users) - set(known)))
 
 
+def first_available(preferred: Sequence[str], root: Path | None) -> str:
+    """The first of ``preferred`` that needs no network; where none is at hand the last one, which is then downloaded.
+
+    Raises:
+        UserError: ``root`` is not a folder.
+    """
+    at_hand = available(root)
+    return next((name for name in preferred if name in at_hand), preferred[-1])
+
+
 def checksums(name: str, root: Path | None, *, cache: Path | None = None) -> dict[str, str]:
     """File name -> checksum of every file that :func:`load` would read.
 
@@ -125,7 +135,10 @@ def load(name: str, root: Path | None, *, download: bool = False, cache: Path | 
         source = _downloadable(name, root)
         if not download:
             where = f"is not in {root}" if root else "is not at hand, for no data folder is set"
-            raise UserError(f"data set {name} {where} (missing: {missing(source, root)}): {HOW_TO_SUPPLY}")
+            address = source.downloads[0].urls[0].rpartition("/")[0]
+            raise UserError(
+                f"data set {name} {where} (missing: {missing(source, root)}): {HOW_TO_SUPPLY}; they are at {address}/"
+            )
         from zeroloss.datasets.download import fetch
 
         fetch(name, cache or default_cache())
@@ -174,7 +187,10 @@ def _downloadable(name: str, root: Path | None) -> Source:
         if SOURCES[name].downloads:
             return SOURCES[name]
         lacking = missing(SOURCES[name], root)
-        raise UserError(f"data set {name} is not at hand and has no official address: provide {lacking} in data.root")
+        raise UserError(
+            f"data set {name} is not at hand and has no official address: provide {lacking} in the folder that data.root "
+            "or ZEROLOSS_DATA names"
+        )
     users = tuple(_user_files(root))
     names = (*known_sources(), *users)
     close = difflib.get_close_matches(name, names, n=1)

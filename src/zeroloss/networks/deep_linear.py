@@ -75,6 +75,50 @@ def orthogonal(
     return [torch.stack(layer).to(dtype) for layer in zip(*drawn, strict=True)]
 
 
+def compressed(first: torch.Tensor, last: torch.Tensor, depth: int) -> Layers:
+    """The least wide network with the same losses, for orthogonal hidden layers: width at most d_in + d_out.
+
+    A change of basis in each hidden layer turns V_2..V_{L-1} into identities and V_L into V_L ... V_2. Every gradient
+    then lives on the span of V_1's columns and that V_L's rows, d_in + d_out dimensions; outside of it nothing ever
+    happens, and the loss does not see it. Exact, at every step of gradient descent; scale and step size stay those of
+    the wide network.
+
+    Args:
+        first: V_1, shape (batch, width, d_in).
+        last: V_L ... V_2, shape (batch, d_out, width).
+        depth: L.
+    """
+    width, needed = first.shape[1], first.shape[2] + last.shape[1]
+    if width > needed:
+        basis, _ = torch.linalg.qr(torch.cat([first, last.mT], dim=2))
+        first, last, width = basis.mT @ first, last @ basis, needed
+    middle = torch.eye(width, dtype=first.dtype, device=first.device).repeat(len(first), 1, 1)
+    return [first, *(middle.clone() for _ in range(depth - 2)), last]
+
+
+def compressed_orthogonal(
+    d_in: int,
+    width: int,
+    d_out: int,
+    depth: int,
+    generators: Sequence[torch.Generator],
+    dtype: torch.dtype = torch.float64,
+) -> Layers:
+    """The ``compressed`` form of ``orthogonal`` starts, without ever drawing the wide layers.
+
+    Haar hidden layers only rotate V_L, so V_1 and V_L ... V_2 are two independent Haar frames.
+
+    Raises:
+        UserError: where the width is below d_in or d_out: the layers cannot be orthogonal then.
+    """
+    if width < max(d_in, d_out):
+        raise UserError(f"width {width}: an orthogonal start needs at least max(d_in, d_out) = {max(d_in, d_out)}")
+    layer_shapes(d_in, width, d_out, depth)
+    frames = [(haar(width, d_in, generator), haar(d_out, width, generator)) for generator in generators]
+    first, last = (torch.stack(part) for part in zip(*frames, strict=True))
+    return [layer.to(dtype) for layer in compressed(first, last, depth)]
+
+
 def identity(shapes: Sequence[tuple[int, int]], batch: int, dtype: torch.dtype = torch.float64) -> Layers:
     """All layers the identity (Bartlett, Helmbold, Long 2018).
 

@@ -26,7 +26,7 @@ Widths = Annotated[list[PositiveCount], Len(min_length=1), AfterValidator(_disti
 
 
 def _image_sources(value: Any, info: ValidationInfo) -> Any:
-    """``auto`` -> digits and, where data.root holds them, MNIST and Fashion-MNIST."""
+    """``auto`` -> digits and, where data.root holds them, MNIST and Fashion-MNIST; ``available`` -> all at hand."""
     from zeroloss.datasets import images
 
     if info.context is None and isinstance(value, list):
@@ -35,16 +35,39 @@ def _image_sources(value: Any, info: ValidationInfo) -> Any:
     available = images.available(root)
     if value == "auto":
         return ["digits", *(name for name in ("mnist", "fashion_mnist") if name in available)]
+    if value == "available":
+        return [name for name in available if name in images.known_sources()]
     if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-        raise ValueError("it must be auto or a list of data sets")
-    known = {*images.known_sources(), *available}
-    for name in value:
-        if name not in known:
-            raise ValueError(f"{name} is not a known data set; allowed are auto and {', '.join(sorted(known))}")
+        raise ValueError("it must be auto or a list of data sets (or available: every known one at hand)")
+    _refuse_unknown(value, {*images.known_sources(), *available}, "auto, available and ")
     return _distinct(value)
 
 
+def _refuse_unknown(names: list[str], known: set[str], besides: str = "") -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{name} is not a known data set; allowed are {besides}{', '.join(sorted(known))}")
+
+
 ImageSources = Annotated[list[str], BeforeValidator(_image_sources, json_schema_input_type=str | list[str])]
+
+
+def _image_source(value: Any, info: ValidationInfo) -> Any:
+    """A list of data sets in order of preference -> the first that is at hand."""
+    from zeroloss.datasets import images
+
+    if info.context is None and isinstance(value, str):
+        return value  # settings stored with a result: chosen when they were loaded, maybe where other data was
+    root: Path | None = (info.context or {}).get("data_root")
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("it must be a data set or a list of data sets in order of preference")
+    _refuse_unknown(names, {*images.known_sources(), *images.available(root)})
+    return images.first_available(names, root)
+
+
+ImageSource = Annotated[str, BeforeValidator(_image_source, json_schema_input_type=str | list[str])]
+"""One data set, or in the YAML file a list of which the first at hand is taken: after loading, one name."""
 
 # data sets that no checksum is kept of: <name>.npz in the data folder brings them
 BROUGHT_BY_USERS = ("cifar100", "svhn")
@@ -73,7 +96,5 @@ class ImageChoice(StudySettings):
             raise ValueError("found is looked up in data.root and cannot be set")
         available = images.available((info.context or {}).get("data_root"))
         known = {*images.known_sources(), *available, *BROUGHT_BY_USERS}
-        for name in value["first_of"]:
-            if name not in known:
-                raise ValueError(f"{name} is not a known data set; allowed are {', '.join(sorted(known))}")
+        _refuse_unknown(value["first_of"], known)
         return {**value, "found": next((name for name in value["first_of"] if name in available), None)}
