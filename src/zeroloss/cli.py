@@ -292,10 +292,22 @@ def _verify(given: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
+# a job is short: what only these two steps need is imported by them
+def _write_coverage(order: dict[str, Any], results: Path) -> None:
+    from zeroloss.report import coverage
+
+    coverage.write(order, results)
+
+
+def _write_page(order: dict[str, Any], results: Path) -> None:
+    from zeroloss.report import page
+
+    page.write(order, results)
+
+
 def _job(given: argparse.Namespace) -> None:
     from zeroloss import pipeline
-    from zeroloss.config import DATA_VARIABLE, DEVICE_VARIABLE
-    from zeroloss.report import coverage, page
+    from zeroloss.environment import DATA_VARIABLE, DEVICE_VARIABLE
 
     steps: dict[str, Callable[..., None]] = {
         "metrics": pipeline.collect_metrics,
@@ -303,8 +315,8 @@ def _job(given: argparse.Namespace) -> None:
         "table": pipeline.make_table,
         "verdicts": pipeline.judge_claims,
         "all_claims": pipeline.join_claims,
-        "coverage": coverage.write,
-        "page": page.write,
+        "coverage": _write_coverage,
+        "page": _write_page,
     }
     try:
         order = json.loads(given.order)

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from zeroloss.environment import DATA_VARIABLE
 from zeroloss.errors import UserError
 from zeroloss.studies import all_studies
 from zeroloss.studies.contract import StudySettings
@@ -22,8 +23,6 @@ from zeroloss.studies.contract import StudySettings
 Scale = Literal["tiny", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 Device = Literal["auto", "cpu", "cuda"]
-DATA_VARIABLE = "ZEROLOSS_DATA"
-DEVICE_VARIABLE = "ZEROLOSS_DEVICE"
 
 
 class _Strict(BaseModel):

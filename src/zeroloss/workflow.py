@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from zeroloss import costs
-from zeroloss.config import DATA_VARIABLE, DEVICE_VARIABLE
+from zeroloss.environment import DATA_VARIABLE, DEVICE_VARIABLE
 from zeroloss.plan import Plan
 from zeroloss.storage import is_current
 

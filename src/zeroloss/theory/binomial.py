@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy import stats
-
 
 @dataclass(frozen=True)
 class Fraction:
@@ -30,7 +28,10 @@ class Fraction:
 
 def fraction(hits: int, trials: int, comparisons: int = 1) -> Fraction:
     """Clopper-Pearson interval of a fraction; of several ``comparisons`` that hold together, by Bonferroni."""
+    # imported here: studies are imported by every job, scipy takes as long as all the rest
+    from scipy.special import betaincinv
+
     tail = 0.025 / comparisons
-    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits else 0.0
-    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    low = float(betaincinv(hits, trials - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, trials - hits, 1 - tail)) if hits < trials else 1.0
     return Fraction(int(hits), int(trials), low, high)

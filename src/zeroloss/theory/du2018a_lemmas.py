@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import erf
 
 
 def entry_deviation(width: float | np.ndarray, samples: int, delta: float) -> float | np.ndarray:
@@ -30,6 +29,8 @@ def initial_width(samples: int, lambda_0: float, delta: float) -> float:
 
 def flip_probability(radius: float | np.ndarray) -> np.ndarray:
     """P(|z| < R), z ~ N(0, 1): probability that some move of length R flips one given pattern (event A_ir), exact."""
+    from scipy.special import erf
+
     return erf(np.asarray(radius, dtype=float) / math.sqrt(2.0))
 
 

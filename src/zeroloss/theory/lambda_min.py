@@ -9,7 +9,6 @@ import functools
 import math
 
 import numpy as np
-from scipy.special import gammaln
 
 # Degrees of harmonics and powers of the series that are kept. What is left out is a near multiple of the identity:
 # its share of the trace is added back (``bulk_edge``).
@@ -36,6 +35,8 @@ def expected_least_angle(samples: int, dimension: int) -> float:
     The number of pairs closer than a is Poisson with mean n (n - 1) / 2 c a^(d-1), c = Gamma(d/2) / ((d - 1) sqrt(pi)
     Gamma((d-1)/2)), so the least angle has a Weibull law and falls like n^(-2/(d-1)).
     """
+    from scipy.special import gammaln
+
     power = dimension - 1
     log_c = gammaln(dimension / 2) - math.log(power) - 0.5 * math.log(math.pi) - gammaln(power / 2)
     log_rate = math.log(samples * (samples - 1) / 2) + log_c
@@ -51,6 +52,8 @@ def harmonics(dimension: int) -> tuple[np.ndarray, np.ndarray]:
     t^j holds the harmonic of degree k with eigenvalue Gamma(d/2) j! / (2^j ((j-k)/2)! Gamma((j+k+d)/2)); g's series
     is t/4 + (1/(2 pi)) sum_m binom(2m, m) / (4^m (2m+1)) t^(2m+2). Odd degrees from 3 on vanish exactly.
     """
+    from scipy.special import gammaln
+
     m = np.arange(_POWERS // 2)
     log_b = gammaln(2 * m + 1) - 2 * gammaln(m + 1) - 2 * m * math.log(2) - np.log(2 * m + 1) - math.log(2 * math.pi)
     powers = 2 * m + 2

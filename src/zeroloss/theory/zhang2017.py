@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,8 @@ def interpolate(
     sorted_projections = projections[order]
     if len(order) > 1 and not (np.diff(sorted_projections) > 0).all():
         raise ValueError("two projections coincide in this precision")
+    from scipy.linalg import solve_triangular
+
     thresholds = place_thresholds(sorted_projections, share)
     matrix = ramp_matrix(sorted_projections, thresholds)
     if not (np.diag(matrix) > 0).all():
@@ -119,6 +120,8 @@ def steepest_slope(network: Interpolant) -> float:
 
 def condition_number(matrix: np.ndarray) -> float:
     """|A| |A^-1| in the maximum norm; the triangular inverse is explicit, which keeps its digits where an SVD loses them."""
+    from scipy.linalg import solve_triangular
+
     with np.errstate(over="ignore", invalid="ignore"):
         inverse = solve_triangular(matrix, np.eye(len(matrix)), lower=True, check_finite=False)
         rows = np.abs(inverse).sum(axis=1)

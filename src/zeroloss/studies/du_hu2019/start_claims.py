@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from zeroloss.studies.contract import Claim, Judgement, Verdict
 from zeroloss.studies.du_hu2019.experiment import Settings
 from zeroloss.studies.du_hu2019.widths import half_aspects, least_widths
+from zeroloss.theory.binomial import fraction
 from zeroloss.theory.statistics import estimate, loglog_slope
 
 
@@ -154,9 +154,8 @@ def judge_stuck(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     own = stays.loc["raw"]
     depth = int(own.index.max())
     number, seeds = int(own.loc[depth, "sum"]), int(own.loc[depth, "size"])
-    upper = 1.0 if number == seeds else float(stats.beta.ppf(0.975, number + 1, seeds - number))
-    lower = 0.0 if number == 0 else float(stats.beta.ppf(0.025, number, seeds - number + 1))
-    verdict: Verdict = "reproduced" if number >= 0.9 * seeds else "differs" if upper < 0.9 else "undecided"
+    share = fraction(number, seeds)
+    verdict: Verdict = "reproduced" if number >= 0.9 * seeds else "differs" if share.high < 0.9 else "undecided"
 
     def line(target: str) -> str:
         return ", ".join(f"L = {d}: {int(row['sum'])} of {int(row['size'])}" for d, row in stays.loc[target].iterrows())
@@ -164,7 +163,7 @@ def judge_stuck(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     return Judgement(
         expected="at least 90 % of the starts",
         measured=f"{number} of {seeds} stay for {settings.stuck.steps} steps at L = {depth}",
-        spread=f"95 % Clopper-Pearson interval {lower:.2f} to {upper:.2f}",
+        spread=share.spread,
         tolerance="at least 90 %; differs when the interval is below 90 %",
         verdict=verdict,
         note=(
