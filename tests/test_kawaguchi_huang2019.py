@@ -436,12 +436,12 @@ def test_judges_of_capacity_come_out_each_way():
     assert grow(capacity(0.1, 0.1), SETTINGS).verdict == "undecided"
 
 
-@pytest.mark.parametrize(("hits", "verdict"), [(40, "reproduced"), (20, "differs"), (39, "undecided")])
+@pytest.mark.parametrize(("hits", "verdict"), [(80, "reproduced"), (40, "differs"), (78, "undecided")])
 def test_judge_of_trainability(hits, verdict):
     table = pd.DataFrame(
         {
             "part": "trainability", "bottleneck": 10.0, "last": 4.0, "widths": "5, 5, 400", "parameters": 900,
-            "equations": 300, "start": range(40), "loss": 0.0, "reached": [1.0] * hits + [0.0] * (40 - hits),
+            "equations": 300, "start": range(80), "loss": 0.0, "reached": [1.0] * hits + [0.0] * (80 - hits),
         }
     )  # fmt: skip
     assert size_claims.judge_trainable(table, SETTINGS).verdict == verdict

@@ -70,7 +70,7 @@ def test_another_platform_has_a_tolerance(made, rewrite, factor, outcome):
 def test_other_settings_damage_and_absence(made, rewrite):
     plan, results, cells = made
     rewrite(provenance=lambda found: {**found, "key": "0" * 32, "parameters": {}})
-    assert checks(made)[0].outcome == "other order"
+    assert checks(made)[0].outcome == "made otherwise"
     assert "made with other parameters" in checks(made)[0].detail
     path = results / "runs/du2018a" / f"{cells[0]}.parquet"
     path.write_bytes(path.read_bytes()[:100])

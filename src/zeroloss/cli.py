@@ -250,6 +250,7 @@ def _cost(given: argparse.Namespace) -> None:
     plan = _plan(given)
     for name in plan.studies:
         print(f"{name}: {describe(plan.cost(name))}")
+    print(f"all: {describe(plan.cost())}")
 
 
 def _config(given: argparse.Namespace) -> None:
@@ -284,7 +285,7 @@ def _verify(given: argparse.Namespace) -> None:
     for check in verification.verify(plan, given.results, sample, plan.config.device):
         checks.append(check)
         print(
-            f"{check.outcome:<11} {check.study} {check.cell}{': ' + check.detail if check.detail else ''}", flush=True
+            f"{check.outcome:<14} {check.study} {check.cell}{': ' + check.detail if check.detail else ''}", flush=True
         )
     passed = sum(check.outcome in verification.PASSED for check in checks)
     print(f"{passed} of {len(checks)} cells are what this code makes")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # of a column's largest absolute value; rounding in float32 is 6e-8, and training amplifies it
 TOLERANCE = 1e-3
 
-Outcome = Literal["identical", "close", "differs", "other order", "missing"]
+Outcome = Literal["identical", "close", "differs", "made otherwise", "missing"]
 PASSED: tuple[Outcome, ...] = ("identical", "close")
 
 
@@ -37,8 +37,8 @@ class Check:
 
     Attributes:
         study, cell: which one.
-        outcome: identical (all bits), close (another platform, within the tolerance), differs, other order (the file was
-            made with other settings, data or code), missing (or damaged).
+        outcome: identical (all bits), close (another platform, within the tolerance), differs, made otherwise (with
+            other settings, data or code), missing (or damaged).
         detail: what differs, in a sentence; empty where nothing does.
     """
 
@@ -76,7 +76,7 @@ def _check(plan: Plan, results: Path, again: Path, study: str, cell: str, device
     except UserError as problem:
         return Check(study, cell, "missing", str(problem))
     if found.get("key") != order["key"]:
-        return Check(study, cell, "other order", _what_changed(found, order))
+        return Check(study, cell, "made otherwise", _what_changed(found, order))
     for dataset in order["datasets"]:
         if not storage.is_current(again / "datasets" / f"{dataset}.npz", order["datasets"][dataset]):
             pipeline.make_dataset(plan.dataset(dataset), again, plan.config.data.root)
@@ -96,7 +96,7 @@ def _check(plan: Plan, results: Path, again: Path, study: str, cell: str, device
 
 def _what_changed(found: dict[str, Any], order: dict[str, Any]) -> str:
     parts = [part for part in ("parameters", "datasets", "code") if found.get(part) != order[part]]
-    return f"made with other {', '.join(parts) or 'settings'}: run the workflow again"
+    return f"made with other {', '.join(parts) or 'settings'}: give the same --set as in the run, or run again"
 
 
 def compare(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, float]:

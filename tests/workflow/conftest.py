@@ -37,7 +37,7 @@ class Checkout:
         command += ["--configfile", str(settings_file(self.folder, self.values)), *arguments]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=300, env=environment, **more
+            command, cwd=self.folder, capture_output=True, text=True, timeout=900, env=environment, **more
         )
         if check and done.returncode:
             raise AssertionError(f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
@@ -47,7 +47,7 @@ class Checkout:
         """The command line, with the package of this copy: what is installed may have more studies."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder / "src")}
         command = [sys.executable, "-m", "zeroloss", *arguments]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300, env=environment)
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=900, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 

@@ -10,6 +10,10 @@ from pydantic import Field
 from zeroloss.datasets import images
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.errors import UserError
+from zeroloss.randomness import numpy_generator
+
+# the first half of Semeion's file holds other classes than the second
+SORTED = ("semeion",)
 
 
 class ImageSplit(Recipe):
@@ -39,18 +43,23 @@ class ImageSplit(Recipe):
         """
         found = images.load(self.source, root, download=True)
         x_test, y_test, fidelity = found.x_test, found.y_test, found.fidelity
+        x_train, y_train = found.x_train, found.y_train
+        if self.source in SORTED:
+            order = numpy_generator(0, "order of a sorted source").permutation(len(x_train))
+            x_train, y_train = x_train[order], y_train[order]
+            fidelity += "; shuffled, for the file is sorted by class"
         if not len(x_test):
-            x_test, y_test = found.x_train[self.train :], found.y_train[self.train :]
+            x_test, y_test = x_train[self.train :], y_train[self.train :]
             fidelity += "; no test set of its own, tested on the images after the training images"
-        if len(found.x_train) < self.train or len(x_test) < self.test:
+        if len(x_train) < self.train or len(x_test) < self.test:
             raise UserError(
                 f"data set {self.source} has {len(found.x_train)} training images and leaves {len(x_test)} for testing, "
                 f"fewer than the {self.train} and {self.test} asked for: lower train or test"
             )
         info = {"title": found.title, "fidelity": fidelity, "labels": "class", "largest": found.largest}
         return Dataset(
-            found.x_train[: self.train],
-            found.y_train[: self.train],
+            x_train[: self.train],
+            y_train[: self.train],
             {**info, "classes": found.classes, "recipe": self.model_dump()},
             x_test[: self.test],
             y_test[: self.test],

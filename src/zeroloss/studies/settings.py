@@ -36,7 +36,9 @@ def _image_sources(value: Any, info: ValidationInfo) -> Any:
     if value == "auto":
         return ["digits", *(name for name in ("mnist", "fashion_mnist") if name in available)]
     if value == "available":
-        return [name for name in available if name in images.known_sources()]
+        # the JPEG copy of CIFAR-10 is no data set of its own where the exact images are there
+        known = [name for name in available if name in images.known_sources()]
+        return [name for name in known if name != "cifar10_lossy" or "cifar10" not in known]
     if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError("it must be auto or a list of data sets (or available: every known one at hand)")
     _refuse_unknown(value, {*images.known_sources(), *available}, "auto, available and ")
@@ -46,7 +48,10 @@ def _image_sources(value: Any, info: ValidationInfo) -> Any:
 def _refuse_unknown(names: list[str], known: set[str], besides: str = "") -> None:
     for name in names:
         if name not in known:
-            raise ValueError(f"{name} is not a known data set; allowed are {besides}{', '.join(sorted(known))}")
+            raise ValueError(
+                f"{name} is not a known data set; allowed are {besides}{', '.join(sorted(known))}, or put {name}.npz "
+                "into the data folder (data.root or ZEROLOSS_DATA)"
+            )
 
 
 ImageSources = Annotated[list[str], BeforeValidator(_image_sources, json_schema_input_type=str | list[str])]

@@ -104,6 +104,8 @@ class Settings(StudySettings):
                 )
             if part.samples > self.inputs:
                 raise ValueError(f"{name}.samples: {part.samples} inputs of dimension {self.inputs} have a lower rank")
+        if max(self.theorem.recorded_steps) > self.theorem.steps:
+            raise ValueError(f"theorem.recorded_steps must not be above theorem.steps = {self.theorem.steps}")
         if not set(self.theorem.drawn_depths) <= set(self.theorem.depths):
             raise ValueError("theorem.drawn_depths must be among theorem.depths")
         if not set(self.theorem.drawn_widths) <= set(self.theorem.widths):

@@ -11,6 +11,7 @@ from zeroloss.studies.contract import Figure
 from zeroloss.studies.du_hu2019.experiment import STARTS, TARGET_NAMES, TARGETS, Settings
 from zeroloss.studies.du_hu2019.widths import trained_widths
 from zeroloss.studies.wording import listed, seeds_text
+from zeroloss.theory.binomial import fraction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -130,10 +131,12 @@ def draw_stuck(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             share = (left_at[:, None] > steps).mean(0)
             right.step(steps, share, where="post", color=cue.colour)
             marks = np.unique(np.geomspace(1, part.steps, 5).astype(int))
-            # the binomial interval (Wilson) of the last share says how much of the order is chance
+            # the binomial interval (Clopper-Pearson) of the last share says how much of the order is chance
             right.plot(marks, share[marks], color=cue.colour, marker=cue.marker, linestyle="none")
-            low, high = _wilson(share[-1], len(here))
-            right.vlines(part.steps * (1.1 + 0.15 * list(cues).index(depth)), low, high, color=cue.colour, linewidth=2)
+            last = fraction(round(share[-1] * len(here)), len(here))
+            right.vlines(
+                part.steps * (1.1 + 0.15 * list(cues).index(depth)), last.low, last.high, color=cue.colour, linewidth=2
+            )
         right.axhline(0.9, color="0.2", linestyle=":", linewidth=1.3)
         right.set(xscale="symlog", ylim=(-0.03, 1.03), ylabel="share of starts always in the band")
         right.set_title(TARGET_NAMES[target])
@@ -155,13 +158,6 @@ def _width(depth: int, gamma: float) -> int:
     from zeroloss.studies.du_hu2019.experiment import stuck_width
 
     return stuck_width(depth, gamma)
-
-
-def _wilson(share: float, number: int) -> tuple[float, float]:
-    """95 % Wilson interval of a binomial share."""
-    z2 = 1.96**2 / number
-    middle, half = share + z2 / 2, 1.96 * np.sqrt(share * (1 - share) / number + z2 / (4 * number))
-    return (middle - half) / (1 + z2), (middle + half) / (1 + z2)
 
 
 def figures(settings: Settings) -> list[Figure]:
@@ -198,7 +194,7 @@ def figures(settings: Settings) -> list[Figure]:
             title="Narrow deep Gaussian networks stay where they are",
             caption=(
                 f"{data}; m = L^{1 - stuck.gamma:g}, eta = d_y / (3 L |X|^2), {stuck.steps} full-batch steps, "
-                f"{len(stuck.seeds)} seeds of the weights. Bars at the right: 95 % Wilson intervals."
+                f"{len(stuck.seeds)} seeds of the weights. Bars at the right: 95 % Clopper-Pearson intervals."
             ),
             alt=(
                 "Left, the loss of the deepest networks: nearly all lines stay flat inside the grey band. Right, the share "

@@ -195,8 +195,8 @@ def figures(settings: Settings) -> list[Figure]:
             "What the constants and the start matter",
             f"{first}, n = {part.samples}, squared loss, {part.steps} steps; working: widths "
             f"{listed(widths_of(settings, 'working', part.samples))}, {shown} Each other curve changes one choice: "
-            f"{'; '.join(VARIANT_NAMES[variant] for variant in VARIANTS[1:])} (widths "
-            f"{listed(widths_of(settings, 'constants_1', part.samples))}). Lines: mean over {seeds}.",
+            f"{'; '.join(VARIANT_NAMES[variant] for variant in VARIANTS[1:])}. Width constants 1 are widths "
+            f"{listed(widths_of(settings, 'constants_1', part.samples))}. Lines: mean over {seeds}.",
             "Four panels: only with working constants and a last layer that starts at zero are random labels fitted and "
             "natural labels generalised from; a last layer that starts at random leaves test accuracy near chance.",
             draw_constants,

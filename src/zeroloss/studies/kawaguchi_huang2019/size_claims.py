@@ -194,8 +194,7 @@ def judge_trainable(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 
     Decided by the exact 95 % interval of the share at the settings' own constants, or the nearest run: its lower
     end above 1 - delta reproduces, its upper end below refutes. With S starts all successful the lower end is about
-    1 - 3.7 / S, so 72 starts would be needed for delta = 0.05; where every start succeeds that counts as
-    reproduced at fewer, too, and the interval is shown.
+    1 - 3.7 / S, so 72 starts are needed for delta = 0.05.
     """
     network, table = settings.network, trainability_table(metrics, settings)
     if table.empty:
@@ -206,7 +205,7 @@ def judge_trainable(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     row = table.loc[distance.idxmin()]
     wanted = 1 - network.failure_probability
     verdict: Verdict = "undecided"
-    if row["share of starts"] == 1 or row["low"] >= wanted:
+    if row["low"] >= wanted:
         verdict = "reproduced"
     elif row["high"] < wanted:
         verdict = "differs"

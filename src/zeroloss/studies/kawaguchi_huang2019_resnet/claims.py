@@ -88,6 +88,8 @@ def judge_natural_first(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         ratios.append(float(np.exp(gaps.mean())))
         shown.append(f"{_title(source)}: {text}")
     measured = f"{min(ratios):.2f} (least ratio of epochs, Random over natural)" if ratios else "no simple natural set"
+    if ratios and np.isnan(ratios).any():
+        measured = "not every set reaches 90 %"
     return Judgement(
         expected="> 1 for every simple natural set (published: 2 to 6)",
         measured=measured,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 from annotated_types import Len
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from zeroloss import published
 from zeroloss.datasets.image_split import ImageSplit
@@ -62,6 +62,12 @@ class Settings(StudySettings):
     drop_after: PositiveCount = Field(description="epochs after which the learning rate is ten times less")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of SGD")
     weight_decay: Annotated[float, Field(ge=0)] = Field(description="coefficient of |theta|^2 / 2")
+
+    @model_validator(mode="after")
+    def _drop_within_the_run(self) -> Settings:
+        if self.drop_after >= self.epochs:
+            raise ValueError(f"drop_after must be below epochs = {self.epochs}")
+        return self
 
     @field_validator("sources")
     @classmethod

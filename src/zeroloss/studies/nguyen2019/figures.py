@@ -85,7 +85,7 @@ def draw_rank(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         column[1].set(xlabel="samples $N$ = wired neurons $M$", xscale="log", yscale="log")
         column[1].set_xticks(settings.rank.samples, [str(n) for n in settings.rank.samples])
         column[1].minorticks_off()
-    axes[0, 0].set(ylabel="draws with rank$(\\Psi)=N$", ylim=(-0.05, 1.05))
+    axes[0, 0].set(ylabel="draws whose numerical\nrank is $N$ (float64)", ylim=(-0.05, 1.05))
     axes[1, 0].set(ylabel=r"$\sigma_{\min}(\Psi)\,/\,\sigma_{\max}(\Psi)$", ylim=(3e-21, 1))
     names = {"relu": "ReLU", "softplus": r"softplus, $\gamma=20$"}
     handles = [

@@ -214,7 +214,7 @@ def figures(settings: Settings, starts_text: str, ours: str) -> list[Figure]:
             name="wu_wang_ma2019_growth",
             items=ITEMS,
             title="Exponential for Xavier, polynomial for ZAS",
-            caption=f"Left: m = n = d = {listed(growth.dimensions)}, L = {listed(growth.depths)}, step size "
+            caption=f"Left and middle: m = n = d = {listed(growth.dimensions)}, L = {listed(growth.depths)}, step size "
             f"{growth.step_size:g}, at most {growth.steps} steps, {len(growth.seeds)} seeds; target I, or diag(-1, 1, ..., 1) "
             "where the Xavier start has a negative determinant, so that no sign forbids it. Dots: seeds, line: median, dotted: "
             f"least-squares exponential. Right: {seeds}; bars: range over Gaussian targets; dotted: the order L^3 of the "

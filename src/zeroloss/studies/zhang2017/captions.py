@@ -41,7 +41,7 @@ def figures(settings: Settings) -> list[Figure]:
                 f"{settings.other_rate:g}. {data}"
                 f"Label corruption {listed(settings.corruptions)}. Overfit: first epoch of mean training loss at most "
                 f"{settings.overfit_loss:g}; points that a run did not reach are left out. Test error at the end of each "
-                f"run, bars: range over seeds. {published}."
+                f"run that fitted its labels to 99 %, bars: range over seeds. {published}."
             ),
             alt=(
                 "Two panels against label corruption for three networks: time to overfit grows, and test error rises to "
@@ -56,8 +56,8 @@ def figures(settings: Settings) -> list[Figure]:
             caption=(
                 "Left: published curves only, ImageNet (not computed here); dashed: test, dotted: train. Right: a stand-in, "
                 f"NOT the paper's experiment. {inception}Random crops (crop) and weight decay {settings.weight_decay:g} (wd) "
-                f"on and off; thin: training accuracy while training, on the altered images. {data}Here "
-                f"{seeds_text(s.table_seeds)}. Shaded: up to the best test accuracy so far."
+                f"on and off; thin: training accuracy while training, on the altered images. {data}Of these "
+                f"{seeds_text(s.table_seeds)} here. Shaded: up to the best test accuracy so far."
             ),
             alt="Accuracy over steps: published ImageNet curves at left, three variants of small Inception at right.",
             draw=draw_early_stopping,
@@ -67,7 +67,8 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-F8",),
             title="Figure 2 b: with and without batch norm",
             caption=(
-                f"{inception}No explicit regulariser. Thin: training accuracy. Shaded: up to the best test accuracy so far "
+                f"{inception}Without batch norm (w/o BN) {settings.plain_rate:g}. No explicit regulariser. Thin: training "
+                "accuracy. Shaded: up to the best test accuracy so far "
                 f"(early stopping could gain no more). {data}Curves are means over seeds, light bands their range."
             ),
             alt="Accuracy over steps with and without batch norm, ours at left and published at right.",

@@ -10,11 +10,10 @@ import pandas as pd
 from zeroloss import published
 from zeroloss.studies.contract import Claim, Judgement, Verdict
 from zeroloss.studies.zhang2017.claims_generalisation import GENERALISATION
-from zeroloss.studies.zhang2017.measures import CHANCE_LOSS, by_seed, ends, of_setting, relative_times
+from zeroloss.studies.zhang2017.measures import CHANCE_LOSS, FITTED, by_seed, ends, of_setting, relative_times
 from zeroloss.studies.zhang2017.runs import CORRUPTED, NETWORKS, SETTINGS_OF_FIGURE
 from zeroloss.studies.zhang2017.settings import Settings
 
-FITTED = 0.99
 # from fastest to slowest, as in the paper
 ORDER = ("true labels", "shuffled pixels", "gaussian", "random pixels", "random labels")
 RANDOM = ("gaussian", "random pixels", "random labels")

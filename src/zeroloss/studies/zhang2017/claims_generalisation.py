@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Claim, Judgement, Verdict
-from zeroloss.studies.zhang2017.measures import accuracies, chosen, ends
+from zeroloss.studies.zhang2017.measures import FITTED, accuracies, chosen, ends, unfitted
 from zeroloss.studies.zhang2017.runs import CORRUPTED, NETWORKS
 from zeroloss.studies.zhang2017.settings import Settings
 
-FITTED = 0.99
 REGULARISERS = {"crop and decay": (True, True), "crop": (True, False), "decay": (False, True)}
 LITTLE = 0.10
 NO_GAIN = 0.02
@@ -24,9 +23,12 @@ def judge_error_rises(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     seeds counted as independent draws: an underestimate, so this is the strict side).
     """
     runs, drawn = ends(metrics, settings), settings.sizes.test * len(settings.sizes.seeds)
-    texts, falls = [], []
+    texts, falls, left_out = [], [], unfitted(runs, settings.corruptions)
     for network in CORRUPTED:
         error = 1 - accuracies(runs, network, settings.corruptions).mean()
+        if error.isna().any():
+            texts.append(f"{NETWORKS[network]}: not fitted at every corruption")
+            continue
         texts.append(f"{NETWORKS[network]}: " + ", ".join(f"{value:.2f}" for value in error))
         for before, after in zip(settings.corruptions, settings.corruptions[1:], strict=False):
             sigma = np.sqrt((error[before] * (1 - error[before]) + error[after] * (1 - error[after])) / drawn)
@@ -37,18 +39,18 @@ def judge_error_rises(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         measured="; ".join(texts),
         spread=f"means over {len(settings.sizes.seeds)} seeds of {settings.sizes.test} test images",
         tolerance="a fall of two binomial standard errors",
-        verdict="differs" if falls else "reproduced",
-        note=f"falls: {', '.join(falls)}" if falls else "",
+        verdict="differs" if falls else "undecided" if any("not fitted" in text for text in texts) else "reproduced",
+        note="; ".join(filter(None, [f"falls: {', '.join(falls)}" if falls else "", left_out])),
     )
 
 
 def judge_chance(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """With random labels the networks guess: test accuracy 1/10.
 
-    Decided on the hits of all seeds together against the exact binomial interval (Clopper-Pearson), for the networks
-    together (Bonferroni). Where the binomial interval leaves out 1/10, the t interval over seeds is asked too: a network
-    that has learned random labels answers alike for alike images, so that the hits of one network are not independent,
-    while seeds are. Only if both leave it out does the claim differ.
+    Of the runs that fitted their labels. Decided on the hits of all seeds together against the exact binomial interval
+    (Clopper-Pearson), for the networks together (Bonferroni). Where the binomial interval leaves out 1/10, the t interval
+    over seeds is asked too: a network that has learned random labels answers alike for alike images, so that the hits of
+    one network are not independent, while seeds are. Only if both leave it out does the claim differ.
     """
     from zeroloss.theory.binomial import fraction
     from zeroloss.theory.statistics import estimate
@@ -56,7 +58,10 @@ def judge_chance(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     runs = ends(metrics, settings)
     texts, verdicts = [], []
     for network in CORRUPTED:
-        values = accuracies(runs, network, settings.corruptions)[1.0]
+        values = accuracies(runs, network, settings.corruptions)[1.0].dropna()
+        if values.empty:
+            texts.append(f"{NETWORKS[network]}: no run fitted random labels")
+            continue
         counted = fraction(
             round(float(values.sum()) * settings.sizes.test), settings.sizes.test * len(values), len(CORRUPTED)
         )
@@ -70,7 +75,8 @@ def judge_chance(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         measured="; ".join(texts),
         spread=f"95 % intervals for {len(CORRUPTED)} networks together, {len(settings.sizes.seeds)} seeds",
         tolerance="the binomial interval over images, or the t interval over seeds, holds 0.1",
-        verdict="reproduced" if all(verdicts) else "differs",
+        verdict="differs" if not all(verdicts) else "reproduced" if len(verdicts) == len(CORRUPTED) else "undecided",
+        note=unfitted(runs, [1.0]),
     )
 
 
@@ -130,7 +136,8 @@ def judge_norm(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread=gain.spread,
         tolerance=f"the interval decides, at most {A_FEW_POINTS:g}; steadier by sign",
         verdict=verdict,
-        note="the network without batch norm does not learn at this learning rate" if gain.mean > A_FEW_POINTS else "",
+        note=f"learning rate {settings.inception_rate:g} with and {settings.plain_rate:g} without batch norm"
+        + ("; the network without batch norm does not learn at it" if gain.mean > A_FEW_POINTS else ""),
     )
 
 

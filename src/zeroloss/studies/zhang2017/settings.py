@@ -82,6 +82,11 @@ class Settings(StudySettings):
             raise ValueError("final_loss must be at most overfit_loss")
         if any(sizes.crop % sizes.pool for sizes in (self.digits, self.cifar10)):
             raise ValueError("crop must be a multiple of pool")
+        for name, sizes, side in (("digits", self.digits, 8), ("cifar10", self.cifar10, 32)):
+            if sizes.crop > side + 2 * sizes.margin:
+                raise ValueError(
+                    f"{name}.crop is {sizes.crop}, above the images' side with margins, {side + 2 * sizes.margin}"
+                )
         return self
 
     @property

@@ -39,7 +39,16 @@ def judge_exact_fit(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread=f"the worst of {len(built)} networks",
         tolerance="the rounding bound; all labels right; 2n + d parameters",
         verdict="reproduced" if ratio <= 1 and counted and right == 1 else "differs",
+        note=_lost(metrics),
     )
+
+
+def _lost(metrics: pd.DataFrame) -> str:
+    """Which thresholds of the construction lose labels in float64, and from which n on; they are no part of the claim."""
+    built = _built(metrics)
+    wrong = built[built["right"] < 1].groupby("rule")["samples"].min()
+    where = ", ".join(f"s = {rule} from n = {least}" for rule, least in wrong.items())
+    return f"s at least 1/2 only; labels are lost in float64 at {where}" if where else "s at least 1/2 only"
 
 
 def judge_lemma(metrics: pd.DataFrame, settings: Settings) -> Judgement:
