@@ -327,7 +327,7 @@ def test_envelope_judge(excess, verdict):
 
 def images(mzas, other, lost=0):
     deepest, last = max(TINY.residual.depths), TINY.residual.steps
-    row = {"part": "residual", "source": "digits", "depth": deepest, "step": last, "step_size": 0.1}
+    row = {"part": "residual", "source": "digits", "depth": deepest, "step": last, "step_size": 0.1, "error": 0.5}
     rows = [{**row, "start": "mzas", "seed": seed, "loss": mzas * (1 + 1e-3 * seed)} for seed in (0, 1)]
     rows += [{**row, "start": "near_identity", "seed": seed, "loss": other} for seed in range(lost, 2)]
     return pd.DataFrame([*rows, {**row, "start": "near_identity", "seed": 0, "loss": 1.0, "step": 0}])

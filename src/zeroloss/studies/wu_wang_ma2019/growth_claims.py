@@ -131,6 +131,7 @@ def _judge_residual(metrics: pd.DataFrame, settings: Settings, other: str) -> Ju
             "< 0", f"{other} diverged in {lost} of {count} runs, mZAS in none", "", "a diverged run is worse than any "
             "other", "reproduced" if lost == count else "undecided", note,
         )  # fmt: skip
+    errors = ", ".join(f"{name} {last.loc[last['start'] == name, 'error'].mean():.2f}" for name in ("mzas", other))
     found = estimate(np.log(ours / theirs), comparisons=2)
     half = 0.0 if np.isnan(found.half_width) else found.half_width
     verdict: Verdict = "reproduced" if found.mean < -half else "differs" if found.mean > half else "undecided"
@@ -140,7 +141,8 @@ def _judge_residual(metrics: pd.DataFrame, settings: Settings, other: str) -> Ju
         spread=found.spread,
         tolerance="none: the sign decides, where the interval leaves out 0",
         verdict=verdict,
-        note=f"last loss: mZAS {ours.mean():.4g}, {other} {theirs.mean():.4g}; {note}",
+        note=f"last loss: mZAS {ours.mean():.4g}, {other} {theirs.mean():.4g}; last training error: {errors} (0.9 is "
+        f"guessing: a start that only stays there at the one step size that does not diverge is not trained); {note}",
     )
 
 

@@ -47,7 +47,7 @@ def _lost(metrics: pd.DataFrame) -> str:
     """Which thresholds of the construction lose labels in float64, and from which n on; they are no part of the claim."""
     built = _built(metrics)
     wrong = built[built["right"] < 1].groupby("rule")["samples"].min()
-    where = ", ".join(f"s = {rule} from n = {least}" for rule, least in wrong.items())
+    where = ", ".join(f"s = {rule} from n = {least:.0f}" for rule, least in wrong.items())
     return f"s at least 1/2 only; labels are lost in float64 at {where}" if where else "s at least 1/2 only"
 
 
