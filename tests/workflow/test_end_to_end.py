@@ -209,6 +209,7 @@ def chromium() -> str | None:
 def test_the_page_in_a_browser(whole, tmp_path, width):
     """No broken image, no message on the console, nothing from the network, nothing wider than the window."""
     from selenium import webdriver
+    from selenium.webdriver.support.ui import WebDriverWait
 
     options = webdriver.ChromeOptions()
     options.binary_location = chromium()
@@ -222,6 +223,9 @@ def test_the_page_in_a_browser(whole, tmp_path, width):
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     try:
         browser.get((whole.folder / "results/tiny/index.html").as_uri())
+        # on a busy machine get() has been seen to come back while the page was still being read
+        whole_page = "return document.readyState === 'complete' && [...document.images].every(i => i.complete)"
+        WebDriverWait(browser, 60).until(lambda b: b.execute_script(whole_page))
         pictures = browser.execute_script(
             "return [...document.images].map(i => [i.src, i.complete && i.naturalWidth > 0, i.alt.length > 0])"
         )
