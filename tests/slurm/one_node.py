@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 FOLDER = Path("/etc/slurm")
-PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "munged")
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "munge", "munged")
 FIRST_LINE = "# one node for the tests of zeroloss"
 
 # accounting_storage/none: as on many small clusters, squeue is all there is. DefMemPerCPU: without it a job takes all
@@ -75,6 +75,7 @@ class OneNode:
 
     def __init__(self, state: Path) -> None:
         self.state = state
+        self.own_munged = False
 
     def __enter__(self) -> OneNode:
         host = socket.gethostname().split(".")[0]
@@ -85,12 +86,14 @@ class OneNode:
         (FOLDER / "slurm.conf").write_text(SLURM.format(**words))
         (FOLDER / "gres.conf").write_text(GRES.format(**words))
         (FOLDER / "cgroup.conf").write_text("ConstrainCores=no\n")
-        if not Path("/run/munge/munge.socket.2").is_socket():
+        self.own_munged = subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode != 0
+        if self.own_munged:  # also where a socket is there but its daemon was killed: --force takes the socket over
             subprocess.run(["install", "-d", "-o", "munge", "-g", "munge", "-m", "0755", "/run/munge"], check=True)
-            subprocess.run(["runuser", "-u", "munge", "--", "/usr/sbin/munged"], check=True)
+            subprocess.run(["runuser", "-u", "munge", "--", "/usr/sbin/munged", "--force"], check=True)
         subprocess.run(["/usr/sbin/slurmctld", "-c"], check=True, capture_output=True)
         subprocess.run(["/usr/sbin/slurmd", "-N", host], check=True, capture_output=True)
-        for _ in range(150):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
             if self.ask("sinfo", "-h", "-o", "%T") == "idle":
                 return self
             time.sleep(0.2)
@@ -103,12 +106,17 @@ class OneNode:
             pid = self.state / f"{name}.pid"
             if pid.exists():
                 subprocess.run(["kill", pid.read_text().strip()], check=False)
+        if self.own_munged:
+            subprocess.run(["runuser", "-u", "munge", "--", "/usr/sbin/munged", "--stop"], check=False)
         for name in ("slurm.conf", "gres.conf", "cgroup.conf"):
             (FOLDER / name).unlink(missing_ok=True)
 
     def ask(self, *command: str) -> str:
-        """Standard output of a Slurm command."""
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout.strip()
+        """Standard output of a Slurm command; nothing where the daemon does not answer."""
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout.strip()
+        except subprocess.TimeoutExpired:
+            return ""
 
     def jobs(self) -> list[dict[str, str]]:
         """What Slurm remembers of every job, oldest first: JobId, JobState, MinMemoryNode, TimeLimit, ..."""
