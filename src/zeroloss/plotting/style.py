@@ -11,7 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import seaborn as sns
+import numpy as np
 from matplotlib.figure import Figure
 
 from zeroloss.storage import atomic_path
@@ -60,8 +60,10 @@ class Cue:
 
 def ordered_cues(values: Sequence[int | float]) -> dict[int | float, Cue]:
     """Cues for an ordered quantity such as width: dark to light (viridis, safe for colour-blind readers)."""
-    colours = sns.color_palette("viridis", n_colors=len(values) + 1)[: len(values)]
-    return {value: Cue(colours[k], _MARKERS[k % len(_MARKERS)]) for k, value in enumerate(values)}
+    # what seaborn's color_palette gives; importing it costs as long as drawing does, so only pictures that need it do
+    points = np.linspace(0, 1, len(values) + 3)[1:-2]
+    colours = mpl.colormaps["viridis"](points)[:, :3].tolist()
+    return {value: Cue(tuple(colours[k]), _MARKERS[k % len(_MARKERS)]) for k, value in enumerate(values)}
 
 
 def save(canvas: Figure, stem: Path, *, title: str, note: str, key: str) -> None:
@@ -71,6 +73,9 @@ def save(canvas: Figure, stem: Path, *, title: str, note: str, key: str) -> None
     """
     lines = textwrap.wrap(note, int(canvas.get_figwidth() * 15))
     canvas.supxlabel("\n".join(lines), fontsize=8, color="0.35")
+    # one layout for the three files, found once: it costs as much as a file
+    canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")
     about = f"{note} [key {key}]"
     metadata = {
         "pdf": {"Title": title, "Subject": about, "Creator": "zeroloss", "CreationDate": None, "ModDate": None},

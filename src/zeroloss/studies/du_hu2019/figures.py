@@ -129,10 +129,14 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     runs = metrics[(metrics["part"] == "run") & (metrics["start"] == "gaussian")]
     aspects = [aspect for aspect in (1, 2, 4, 8, 16, 32) if (runs["width"] == aspect * runs["depth"]).any()]
     cues: Any = ordered_cues(aspects)
+    shown = []
     for number, aspect in enumerate(aspects):
         here = runs[(runs["width"] == aspect * runs["depth"])]
         every = here.groupby("depth")["iterations"].agg(lambda values: values.notna().all())
         here = here[here["depth"].isin(every.index[every])]
+        if here.empty:
+            continue
+        shown.append(aspect)
         by_depth = here.groupby("depth")["iterations"]
         mean = by_depth.mean()
         bars = np.stack([mean - by_depth.min(), by_depth.max() - mean])
@@ -140,7 +144,9 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         right.errorbar(mean.index * shift, mean, yerr=bars, color=cue.colour, marker=cue.marker, capsize=2)
     right.set(xlabel="depth $L$", ylabel=rf"iterations to $\ell(t)\leq$ {part.accuracy:g} $\ell(0)$", ylim=(0, None))
     _integer_axis(right.xaxis, part.depths)
-    handles = [Line2D([], [], color=c.colour, marker=c.marker, label=f"$m={a}L$") for a, c in cues.items()]
+    handles = [
+        Line2D([], [], color=c.colour, marker=c.marker, label=f"$m={a}L$") for a, c in cues.items() if a in shown
+    ]
     halves[1].legend(
         handles=handles, loc="outside upper center", ncols=6, fontsize=9, columnspacing=1, handlelength=1.5
     )

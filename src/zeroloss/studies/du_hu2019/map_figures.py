@@ -16,8 +16,6 @@ from zeroloss.theory.binomial import fraction
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-LEGIBLE = -5.0  # cells darker than this (log10) get white letters
-
 
 def cell_table(metrics: pd.DataFrame, settings: Settings, start: str, target: str) -> pd.DataFrame:
     """One row per (depth, width): median of log10 l(T) / l(0) over seeds that did not diverge, and how they ended."""
@@ -47,52 +45,60 @@ def _contour(panel: Any, found: pd.DataFrame, depths: list[int], widths: list[in
     whole = whole.dropna()
     if whole.empty:
         return
-    column = np.interp(np.log(whole.index), np.log(depths), np.arange(len(depths)))
-    height = np.interp(np.log(whole), np.log(widths), np.arange(len(widths))) - 0.5
+    column = np.interp(np.log(whole.index), np.log(depths), np.arange(len(depths))) + 0.5
+    height = np.interp(np.log(whole), np.log(widths), np.arange(len(widths)))  # the lower edge of that cell
     panel.plot(column, height, color="red", marker="o", markersize=4, linewidth=1.8)
+
+
+def _cell_text(cell: Any) -> str:
+    if cell.diverged == cell.seeds:
+        return f"x {cell.first_diverged:.0f}"
+    if np.isfinite(cell.converged_step):
+        text = f"({cell.converged_step:.0f})"
+    else:
+        text = f"{cell.log_ratio:z.1f}"
+    return f"{text}\nx {cell.diverged}/{cell.seeds}" if cell.diverged else text
 
 
 def draw_map(metrics: pd.DataFrame, settings: Settings, target: str) -> Canvas:
     """log10 l(T) / l(0) over depth and width, Gaussian and orthogonal."""
-    import matplotlib as mpl
     import matplotlib.pyplot as plt
+    import seaborn as sns
     from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
 
     part = settings.heat
     depths, widths = part.depths, part.widths
     floor = np.log10(part.floor)
     canvas, axes = plt.subplots(1, 2, figsize=(12, 5.4), sharey=True, layout="constrained")
-    shades = mpl.colormaps["viridis"].copy()
-    shades.set_bad("0.75")
-    image: Any = None
     for panel, start in zip(axes, STARTS, strict=True):
         cells = cell_table(metrics, settings, start, target)
-        grid = cells.pivot(index="width", columns="depth", values="log_ratio").reindex(index=widths, columns=depths)
-        image = panel.imshow(
-            np.ma.masked_invalid(grid.to_numpy(float)), origin="lower", aspect="auto", cmap=shades, vmin=floor, vmax=0
+        cells["text"] = [_cell_text(cell) for cell in cells.itertuples()]
+        grid, texts = (
+            cells.pivot(index="width", columns="depth", values=value).reindex(index=widths, columns=depths)
+            for value in ("log_ratio", "text")
         )
-        for cell in cells.itertuples():
-            place = (depths.index(cell.depth), widths.index(cell.width))
-            colour = "white" if cell.log_ratio < LEGIBLE else "black"
-            if cell.diverged == cell.seeds:
-                text = f"x {cell.first_diverged:.0f}"
-            else:
-                text = f"{cell.log_ratio:.1f}"
-                if np.isfinite(cell.converged_step):
-                    text = f"({cell.converged_step:.0f})"
-                if cell.diverged:
-                    text += f"\nx {cell.diverged}/{cell.seeds}"
-            panel.text(*place, text, ha="center", va="center", fontsize=8, color=colour)
+        look = {"cmap": "viridis", "vmin": floor, "vmax": 0, "cbar": False, "annot_kws": {"fontsize": 8, "zorder": 5}}
+        sns.heatmap(grid.astype(float), annot=texts.fillna("").to_numpy(), fmt="", ax=panel, **look)
+        panel.set_facecolor("0.75")
+        for cell in cells[cells["log_ratio"].isna()].itertuples():  # seaborn leaves cells without a value unlabelled
+            place = (depths.index(cell.depth) + 0.5, widths.index(cell.width) + 0.5)
+            panel.text(*place, cell.text, ha="center", va="center", fontsize=8, zorder=5)
+        for text in panel.texts:  # letters stay legible where the contour crosses them
+            shade = "black" if text.get_color() == "w" else "white"
+            text.set_path_effects([withStroke(linewidth=1.5, foreground=shade, alpha=0.6)])
         _contour(panel, trained_widths(metrics, start, target, part.trained), depths, widths)
-        line = np.interp(np.log(depths), np.log(widths), np.arange(len(widths)), left=np.nan, right=np.nan)
-        panel.plot(np.arange(len(depths)), line, color="white", linestyle=":", linewidth=2.5)
-        panel.plot(np.arange(len(depths)), line, color="black", linestyle=":", linewidth=1.2)
-        panel.set_xticks(range(len(depths)), [str(depth) for depth in depths])
-        panel.set_yticks(range(len(widths)), [str(width) for width in widths])
-        panel.set(xlabel="depth $L$", title=f"{start.capitalize() if start == 'gaussian' else start} start")
-        panel.grid(False)
+        line = np.interp(np.log(depths), np.log(widths), np.arange(len(widths)), left=np.nan, right=np.nan) + 0.5
+        panel.plot(np.arange(len(depths)) + 0.5, line, color="white", linestyle=":", linewidth=2.5)
+        panel.plot(np.arange(len(depths)) + 0.5, line, color="black", linestyle=":", linewidth=1.2)
+        name = start.capitalize() if start == "gaussian" else start
+        panel.set(xlabel="depth $L$", ylabel="", title=f"{name} start")
+        panel.tick_params(labelrotation=0)
+        panel.invert_yaxis()
     axes[0].set_ylabel("width $m$")
-    canvas.colorbar(image, ax=axes, label=rf"$\log_{{10}}\,\ell(T)/\ell(0)$, median, $T={part.steps}$", shrink=0.9)
+    canvas.colorbar(
+        axes[0].collections[0], ax=axes, label=rf"$\log_{{10}}\,\ell(T)/\ell(0)$, median, $T={part.steps}$", shrink=0.9
+    )
     handles = [
         Line2D([], [], color="red", marker="o", label=rf"from here on $\ell(T)\leq$ {part.trained:g} $\ell(0)$"),
         Line2D([], [], color="black", linestyle=":", label="$m=L$"),
