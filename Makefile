@@ -36,8 +36,8 @@ reproduce: $(ready) ## data, training, figures, tables, claims, page (SCALE=tiny
 smoke: ## the same on toy sizes
 	@$(MAKE) --no-print-directory reproduce SCALE=tiny
 
-test: $(ready) ## all tests
-	$(python) -m pytest $(ARGS)
+test: $(ready) ## all tests, on two cores
+	$(python) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-quick: $(ready) ## tests that take seconds
 	$(python) -m pytest -m "not slow and not workflow and not browser" $(ARGS)

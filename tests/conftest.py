@@ -29,6 +29,20 @@ MICRO = {
 }
 
 
+# the longest files first and each whole on one worker: with `-n 2` the rest fills the gaps
+LONGEST = ("workflow/test_whole.py", "slurm/", "workflow/test_end_to_end.py", "faults/", "workflow/test_reruns.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        name = item.path.relative_to(PROJECT / "tests").as_posix()
+        return next((k for k, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
+
+    items.sort(key=rank)  # stable: the order within a file stays
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture
 def project() -> Path:
     return PROJECT

@@ -15,6 +15,7 @@ import yaml
 
 from tests.conftest import MICRO, copy_project
 
+TINY = {"scale": "tiny", "device": "cpu"}
 # what `make` uses: content decides, not file times
 TRIGGERS = ["--rerun-triggers", "code", "params", "input", "software-env"]
 
