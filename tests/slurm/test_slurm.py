@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,24 @@ def test_a_job_that_always_fails_ends_the_run_and_its_log_is_shown(slurm, tmp_pa
     assert "the reason stands in the log" in done.stdout + done.stderr
     assert [job["JobState"] for job in slurm.jobs()[before:]] == ["FAILED", "FAILED"]
     assert not (folder / "results/laptop/runs/flaky/always.parquet").exists()
+
+
+@pytest.mark.skipif(
+    os.environ.get("ZEROLOSS_SLURM") != "whole", reason="takes a quarter of an hour: ZEROLOSS_SLURM=whole"
+)
+def test_the_whole_tiny_scale_on_slurm(slurm, tmp_path):
+    folder = copy_project(tmp_path / "cluster", studies=None)
+    before = len(slurm.jobs())
+    done = submit(folder, "--config", "scale=tiny", "device=cpu", timeout=3600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    cells = list((folder / "results/tiny/runs").rglob("*.parquet"))
+    assert (folder / "results/tiny/index.html").is_file()
+    states = [job["JobState"] for job in slurm.jobs()[before:]]
+    assert states == ["COMPLETED"] * len(cells)
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    verify = [sys.executable, "-m", "zeroloss", "verify", "results/tiny", "--set", "device=cpu"]
+    checked = subprocess.run(verify, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_gpu_jobs_get_one_device_each(slurm, tmp_path):
