@@ -30,7 +30,14 @@ MICRO = {
 
 
 # the longest files first and each whole on one worker: with `-n 2` the rest fills the gaps
-LONGEST = ("workflow/test_whole.py", "slurm/", "workflow/test_end_to_end.py", "faults/", "workflow/test_reruns.py")
+LONGEST = (
+    "workflow/test_whole.py",
+    "slurm/",
+    "workflow/test_end_to_end.py",
+    "faults/",
+    "workflow/test_reruns.py",
+    "test_tutorial.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -138,8 +138,8 @@ def _draw_falls(panel: Axes, metrics: pd.DataFrame, settings: Settings) -> None:
             capsize=3, label="spare rank, any $H$" if order == 2 else f"none to spare, $H={order - 1}$",
         )  # fmt: skip
         panel.plot(
-            mean.index, mean.iloc[-1] * (mean.index / mean.index[-1]) ** order, color=cue.colour, linestyle=":",
-            linewidth=1.3, zorder=1,
+            mean.index, mean.iloc[-1] * (mean.index / mean.index[-1]) ** order, color="0.1", linestyle=":",
+            linewidth=2, zorder=4,
         )  # fmt: skip
         panel.annotate(
             f"$t^{{{order}}}$", (mean.index[0], mean.iloc[0]), xytext=(-6, -3), textcoords="offset points", ha="right"

@@ -46,11 +46,22 @@ def _points(axes: Axes, wide: pd.DataFrame, cue: Any, label: str) -> None:
         axes.plot([], [], color=cue.colour, marker=cue.marker, label=label)
 
 
+def _hollow(cue: Any, points: int) -> dict[str, Any]:
+    """A published curve: dashed, with the marker of its series, hollow, so that colour alone does not tell it apart."""
+    return {
+        **PUBLISHED,
+        "marker": cue.marker,
+        "markerfacecolor": "white",
+        "markersize": 4,
+        "markevery": max(1, points // 8),
+    }
+
+
 def _legend(canvas: Canvas, axes: Axes, columns: int, *, band: str = "") -> None:
     from matplotlib.lines import Line2D
 
     handles, labels = axes.get_legend_handles_labels()
-    extra = [Line2D([], [], color="0.2", label="published", **PUBLISHED)]
+    extra = [Line2D([], [], color="0.2", label="published (hollow)", **PUBLISHED)]
     if band:
         extra.append(Line2D([], [], color="0.4", alpha=0.3, linewidth=7, label=band))
     canvas.legend(
@@ -71,7 +82,7 @@ def draw_curves(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     for (name, _), cue in zip(SETTINGS_OF_FIGURE.items(), ordered_cues(range(5)).values(), strict=True):
         _curve(axes, of_setting(metrics, name), "loss", cue, name)
         line = theirs[(theirs["series"] == name) & (theirs["thousand_steps"] <= 20)]
-        above.plot(line["thousand_steps"], line["average_loss"], color=cue.colour, **PUBLISHED)
+        above.plot(line["thousand_steps"], line["average_loss"], color=cue.colour, **_hollow(cue, len(line)))
     axes.set(xlabel="steps, ours", ylabel="average training loss", ylim=(0, 2.6))
     axes.set_xlim(left=0)
     above.set(xlabel="thousand steps, published (dashed)", xlim=(0, 20))
@@ -96,7 +107,7 @@ def draw_corruption(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         _points(axes[1], 1 - accuracies(runs, network, settings.corruptions), cue, NETWORKS[network])
         for panel, table, column in ((axes[0], times, "relative_time_to_overfit"), (axes[1], errors, "test_error")):
             line = table[table["model"] == NETWORKS[network]]
-            panel.plot(line["label_corruption"], line[column], color=cue.colour, **PUBLISHED)
+            panel.plot(line["label_corruption"], line[column], color=cue.colour, **_hollow(cue, len(line)))
     axes[1].axhline(0.9, **GUIDE)
     axes[1].annotate("chance", (0.02, 0.905), ha="left", va="bottom", fontsize=9, color="0.3")
     axes[0].set(xlabel="label corruption", ylabel="relative time to overfit (log scale)", title="(b) time to overfit")
