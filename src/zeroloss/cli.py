@@ -133,8 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(given: argparse.Namespace) -> Any:
-    import yaml
-
+    from zeroloss.config import parse_yaml
     from zeroloss.plan import make_plan
 
     overrides: dict[str, Any] = {}
@@ -143,9 +142,9 @@ def _plan(given: argparse.Namespace) -> Any:
         if not equals or not all(key.split(".")):
             raise UserError(f"--set {text!r} is not KEY=VALUE, such as studies.du2018a.synthetic.samples=300")
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from None
+            parsed = parse_yaml(value)
+        except UserError as problem:
+            raise UserError(f"--set {text!r}: {value!r} is not a YAML value ({problem})") from None
         *parents, last = key.split(".")
         inner = overrides
         for parent in parents:
