@@ -174,11 +174,24 @@ def _list(given: argparse.Namespace) -> None:
 def _results(given: argparse.Namespace, plan: Any) -> Path:
     from zeroloss.config import project_folder
 
-    return given.out or project_folder() / "results" / plan.scale
+    return _folder("--out", given.out) if given.out else project_folder() / "results" / plan.scale
+
+
+def _folder(option: str, path: Path) -> Path:
+    """``path``, where files can be written below it; said before anything is computed."""
+    try:
+        existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    except OSError as problem:
+        raise UserError(f"{option} {str(path)[:80]!r} cannot be used: {problem.strerror}") from None
+    if not existing.is_dir():
+        raise UserError(f"{option} {path}: {existing} is a file, a folder is needed")
+    if not os.access(existing, os.W_OK):
+        raise UserError(f"{option} {path}: no permission to write in {existing}")
+    return path
 
 
 def _run(given: argparse.Namespace) -> None:
-    from zeroloss import pipeline
+    from zeroloss import costs, pipeline
     from zeroloss.storage import is_current
 
     plan = _plan(given)
@@ -192,6 +205,7 @@ def _run(given: argparse.Namespace) -> None:
     orders = {name: plan.cell(study.name, name) for name in given.cell or cells}
     paths = {name: results / "runs" / study.name / f"{name}.parquet" for name in orders}
     stale = [name for name, order in orders.items() if given.force or not is_current(paths[name], order["key"])]
+    costs.require([cells[name].cost for name in stale], 1, results)
     for dataset in dict.fromkeys(dataset for name in stale for dataset in cells[name].datasets):
         data_order = plan.dataset(dataset)
         if not is_current(results / "datasets" / f"{dataset}.npz", data_order["key"]):
@@ -318,17 +332,21 @@ def _job(given: argparse.Namespace) -> None:
         "coverage": _write_coverage,
         "page": _write_page,
     }
+    if given.step not in ("dataset", "cell", *steps):
+        raise UserError(f"{given.step} is not a step: allowed are dataset, cell, {', '.join(steps)}")
     try:
         order = json.loads(given.order)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise UserError("the job's order is not JSON") from None
+    pipeline.check_order(given.step, order)
+    _folder("--results", given.results)
+    if given.threads < 1:
+        raise UserError(f"--threads {given.threads}: at least 1 thread is needed")
     if given.step == "dataset":
         root = os.environ.get(DATA_VARIABLE)
         pipeline.make_dataset(order, given.results, Path(root) if root else None)
     elif given.step == "cell":
         device = given.device or os.environ.get(DEVICE_VARIABLE) or "auto"
         pipeline.run_cell(order, given.results, device, given.threads)
-    elif given.step in steps:
-        steps[given.step](order, given.results)
     else:
-        raise UserError(f"{given.step} is not a step: allowed are dataset, cell, {', '.join(steps)}")
+        steps[given.step](order, given.results)

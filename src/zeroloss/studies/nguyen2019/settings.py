@@ -10,11 +10,12 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from zeroloss.errors import UserError
 from zeroloss.studies.contract import StudySettings
-from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import LayerCount, PositiveCount, Seed, Seeds, StepSize, Widths
 from zeroloss.theory.nguyen2019 import check_width
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
+Layer = Annotated[str, Field(pattern=r"^(([1-9]\d?)x([1-9]\d?) [1-9]\d{0,5}( /[1-9]\d?)?|pool|full [1-9]\d{0,6})$")]
 Variant = Literal["plain", "skip", "rand"]
 Scaling = Literal["layer", "network", "entries", "unit", "unit_layer"]  # those of training.surface.SCALINGS
 
@@ -53,17 +54,17 @@ def _first_block_at_hand(value: Any, info: ValidationInfo) -> Any:
 ImageSource = Annotated[str, BeforeValidator(_first_at_hand, json_schema_input_type=str | list[str])]
 
 
-def _enough(hidden: int, samples: int) -> None:
+def _enough(name: str, hidden: int, samples: int) -> None:
     try:
         check_width(hidden, samples)
     except UserError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(f"{name}: {error}") from None
 
 
 class RankSettings(StudySettings):
     """Lemma 3.2: the rank of Psi(U) for random U, with M = N neurons in two hidden layers."""
 
-    seed: Annotated[int, Field(ge=0, strict=True)] = Field(description="seed of inputs and weights")
+    seed: Seed = Field(description="seed of inputs and weights")
     draws: PositiveCount = Field(description="draws of inputs and weights for each point")
     samples: Widths = Field(description="numbers of samples N; M = N hidden neurons, half in each of two layers")
     dimensions: Widths = Field(description="input dimensions d; the largest is judged")
@@ -97,7 +98,7 @@ class SurfaceImages(StudySettings):
 
     @model_validator(mode="after")
     def _checks(self) -> Self:
-        _enough(sum(self.widths), self.samples)
+        _enough("widths", sum(self.widths), self.samples)
         return self
 
 
@@ -149,7 +150,7 @@ class DeepSettings(StudySettings):
         BeforeValidator(_first_block_at_hand, json_schema_input_type=list[DeepImages]),
         Len(min_length=1),
     ] = Field(description="images and epochs; of several entries the first with its data set at hand is taken")
-    depth: PositiveCount = Field(description="hidden layers")
+    depth: LayerCount = Field(description="hidden layers")
     width: PositiveCount = Field(description="neurons per hidden layer")
     rates: Annotated[list[StepSize], Len(min_length=1)] = Field(description="learning rates; the best is drawn bold")
     momentum: Momentum = Field(description="Nesterov momentum")
@@ -161,7 +162,7 @@ class DeepSettings(StudySettings):
 
     @model_validator(mode="after")
     def _checks(self) -> Self:
-        _enough(self.depth * self.width, self.taken.samples)
+        _enough("depth", self.depth * self.width, self.taken.samples)
         return self
 
 
@@ -174,7 +175,7 @@ class ArchitectureSettings(StudySettings):
     source: ImageSource = Field(description="a data set, or a list of which the first at hand is taken")
     samples: PositiveCount = Field(description="training images N; as many hidden neurons are wired")
     test_samples: PositiveCount = Field(description="test images")
-    layers: Annotated[list[str], Len(min_length=1)] = Field(
+    layers: Annotated[list[Layer], Len(min_length=1)] = Field(
         description="hidden layers: '3x3 64', '3x3 64 /2', 'pool', 'full 128'"
     )
     variants: Annotated[list[Variant], Len(min_length=1)] = Field(
@@ -194,6 +195,13 @@ class CnnSettings(StudySettings):
     gain: StepSize = Field(description="variance of hidden weights at the start times their fan-in")
     batch: PositiveCount = Field(description="images per step")
     record_every: PositiveCount = Field(description="epochs between records")
+
+    @model_validator(mode="after")
+    def _own_names(self) -> Self:
+        names = [one.name for one in self.architectures]
+        if len(set(names)) < len(names):
+            raise ValueError(f"architectures: every name must be different, and they are {', '.join(names)}")
+        return self
 
 
 class Settings(StudySettings):

@@ -10,9 +10,8 @@ from pydantic import Field, model_validator
 from zeroloss.datasets.image_split import ImageSplit
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import ImageSources, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import ImageSources, PositiveCount, Seed, Seeds, StepSize, Widths
 
-Seed = Annotated[int, Field(ge=0, strict=True)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Depth = Annotated[int, Field(ge=2, strict=True)]
 Sizes = Annotated[Widths, Len(min_length=2)]
@@ -79,7 +78,7 @@ class Settings(StudySettings):
     @model_validator(mode="after")
     def _pool_is_enough(self) -> Settings:
         if self.pool < max(*self.rademacher.samples, *self.kernels.samples):
-            raise ValueError("pool must hold the largest sample size of rademacher and kernels")
+            raise ValueError(f"pool must hold the largest sample size of rademacher and kernels, and is {self.pool}")
         return self
 
 
