@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.datasets.sphere import SpherePoints
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import PointCount, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import PointCount, PositiveCount, Seed, Seeds, StepSize, Widths
 
 Samples = Annotated[PositiveCount, Field(description="number of inputs n")]
 Dimension = Annotated[PositiveCount, Field(description="input dimension d")]
@@ -22,7 +22,7 @@ Fractions = Annotated[list[StepSize], Field(min_length=1)]
 class InitialSettings(StudySettings):
     """Lemma 3.1: one data set, many draws of the initial weights (the lemma's probability is over these)."""
 
-    data_seed: int = Field(ge=0, strict=True, description="seed of the one data set")
+    data_seed: Seed = Field(description="seed of the one data set")
     draws: PositiveCount = Field(description="independent draws of the initial weights, seeds 0, 1, ...")
     samples: Samples
     dimension: Dimension

@@ -17,7 +17,7 @@ TARGET_NAMES = {"unit": r"$\|W^*\|=1$", "raw": r"$W^*_{ij}\sim N(0,1)$", "unit_p
 
 Depth = Annotated[LayerCount, Field(ge=2)]
 Depths = Annotated[list[Depth], Len(min_length=2)]
-Steps = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Len(min_length=1)]
+Steps = Annotated[list[Annotated[int, Field(ge=0, le=10**12, strict=True)]], Len(min_length=1)]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 
 

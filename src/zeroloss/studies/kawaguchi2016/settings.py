@@ -27,7 +27,9 @@ def _falling(values: list[float]) -> list[float]:
     return sorted(values, reverse=True)
 
 
-Depths = Annotated[list[Annotated[int, Field(le=10_000, strict=True)]], Len(min_length=1), AfterValidator(_hidden)]
+Depths = Annotated[
+    list[Annotated[int, Field(ge=0, le=10_000, strict=True)]], Len(min_length=1), AfterValidator(_hidden)
+]
 Small = Annotated[float, Field(gt=0, lt=1)]
 Sizes = Annotated[list[Small], Len(min_length=2), AfterValidator(_falling)]
 
@@ -37,7 +39,7 @@ class SearchSettings(StudySettings):
 
     starts: PositiveCount = Field(description="random starts for each data set, depth, scale and stretch of descent")
     scales: Annotated[list[StepSize], Len(min_length=1)] = Field(description="standard deviations of a start's entries")
-    descents: Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Len(min_length=1)] = Field(
+    descents: Annotated[list[Annotated[int, Field(ge=0, le=10**12, strict=True)]], Len(min_length=1)] = Field(
         description="steps of gradient descent on the loss before the search"
     )
     descent_step: StepSize = Field(description="their step size")

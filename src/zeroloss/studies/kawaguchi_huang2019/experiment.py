@@ -36,7 +36,7 @@ LABELS = ("true", "random")
 Depth = Annotated[LayerCount, Field(ge=2)]
 Constant = Annotated[float, Field(gt=0, le=1e6)]
 Failure = Annotated[float, Field(gt=0, lt=1)]
-Samples = Annotated[int, Field(ge=2, strict=True)]
+Samples = Annotated[PositiveCount, Field(ge=2)]
 Constants = Annotated[list[Constant], Len(min_length=2)]
 
 
@@ -154,12 +154,14 @@ class Settings(StudySettings):
             )
         for samples in (self.generalisation.samples, self.cross_entropy.samples, *self.sizes.samples):
             for variant in VARIANTS:
-                _at_least_one("network", widths_of, self, variant, samples)
+                _at_least_one(
+                    "network.hidden_constant, bottleneck_constant and last_constant", widths_of, self, variant, samples
+                )
         for bottleneck in self.trainability.bottleneck_constants:
             for last in self.trainability.last_constants:
                 constants = WidthConstants(self.network.hidden_constant, bottleneck, last)
                 _at_least_one(
-                    "trainability", construction_widths, self.trainability.samples, self.network.depth,
+                    "trainability.bottleneck_constants and last_constants", construction_widths, self.trainability.samples, self.network.depth,
                     self.network.failure_probability, constants,
                 )  # fmt: skip
         return self

@@ -11,7 +11,7 @@ from zeroloss.studies.contract import StudySettings
 from zeroloss.studies.settings import PointCount, PositiveCount, Seeds, StepSize, Widths
 
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Distance = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Distance = Annotated[float, Field(ge=1e-12, le=1, allow_inf_nan=False)]
 Distances = Annotated[list[Distance], Len(min_length=2)]
 Threshold = Annotated[Fraction, Field(description="fraction of the initial loss that counts as trained")]
 

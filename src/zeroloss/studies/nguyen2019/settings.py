@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from zeroloss.errors import UserError
 from zeroloss.studies.contract import StudySettings
-from zeroloss.studies.settings import LayerCount, PositiveCount, Seed, Seeds, StepSize, Widths
+from zeroloss.studies.settings import LayerCount, PointCount, PositiveCount, Seed, Seeds, StepSize, Widths
 from zeroloss.theory.nguyen2019 import check_width
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
@@ -72,7 +72,9 @@ class RankSettings(StudySettings):
     exact_samples: PositiveCount = Field(
         description="largest N at which a draw that float64 cannot certify is decided with many digits"
     )
-    digits: Annotated[int, Field(ge=50, strict=True)] = Field(description="decimal digits of that elimination")
+    digits: Annotated[int, Field(ge=50, le=100_000, strict=True)] = Field(
+        description="decimal digits of that elimination"
+    )
 
     @model_validator(mode="after")
     def _even(self) -> Self:
@@ -92,7 +94,7 @@ class SurfaceImages(StudySettings):
     seeds: Seeds = Field(description="seeds of initial weights and directions; the images are those of the first")
     epochs: PositiveCount = Field(description="passes over the images")
     batch: PositiveCount = Field(description="images per step")
-    compared_seeds: Annotated[int, Field(ge=0, strict=True)] = Field(
+    compared_seeds: Annotated[int, Field(ge=0, le=10**12, strict=True)] = Field(
         description="number of seeds, the first ones, for which the other readings of scaling are computed"
     )
 
@@ -115,7 +117,7 @@ class SurfaceSettings(StudySettings):
     scaling: Scaling = Field(description="length of the random directions: the reading that is drawn and judged")
     sigmoid_extent: StepSize = Field(description="half-width of the plane, sigmoid")
     softplus_extent: StepSize = Field(description="half-width of the plane, softplus")
-    points: Annotated[int, Field(ge=5, strict=True)] = Field(description="grid points per axis, odd")
+    points: Annotated[PointCount, Field(ge=5)] = Field(description="grid points per axis, odd")
     above: Factor = Field(description="a valley is bad if its least loss is more than this times the solution's")
     depth: Factor = Field(description="a valley counts if its rim is at least this times its least loss")
 

@@ -8,7 +8,7 @@ from annotated_types import Len
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from zeroloss.studies.contract import StudySettings
-from zeroloss.studies.settings import ImageSources, PointCount, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import ImageSources, LayerCount, PointCount, PositiveCount, Seeds, StepSize, Widths
 
 
 def _deep(depths: list[int]) -> list[int]:
@@ -102,7 +102,7 @@ class TheoremSettings(StudySettings):
 class IdentitySettings(StudySettings):
     """The exact identity as start (Bartlett, Helmbold, Long 2018)."""
 
-    depth: Annotated[int, Field(ge=2, strict=True)] = Field(description="L")
+    depth: Annotated[LayerCount, Field(ge=2)] = Field(description="L")
     step_size: StepSize = Field(description="eta")
     steps: PositiveCount = Field(description="the most steps")
 

@@ -36,7 +36,7 @@ class Sizes(StudySettings):
     train: PositiveCount = Field(description="training images n")
     test: PositiveCount = Field(description="test images")
     batch: PositiveCount = Field(description="images a step")
-    margin: int = Field(ge=0, strict=True, description="zeros added on every side, room for random crops")
+    margin: int = Field(ge=0, le=1000, strict=True, description="zeros added on every side, room for random crops")
     crop: PositiveCount = Field(description="side of the crop")
     pool: PositiveCount = Field(description="pixels of the crop are averaged in squares of this side")
     inception_divisor: PositiveCount = Field(description="divisor of the widths of small Inception")
