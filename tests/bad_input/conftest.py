@@ -6,8 +6,6 @@ import functools
 
 import pytest
 
-from tests.bad_input import tally
-
 
 @pytest.fixture
 def quick(monkeypatch):

@@ -155,23 +155,26 @@ class Settings(StudySettings):
         for samples in (self.generalisation.samples, self.cross_entropy.samples, *self.sizes.samples):
             for variant in VARIANTS:
                 _at_least_one(
-                    "network.hidden_constant, bottleneck_constant and last_constant", widths_of, self, variant, samples
+                    "network.hidden_constant, bottleneck_constant and last_constant",
+                    lambda variant=variant, samples=samples: widths_of(self, variant, samples),  # type: ignore[misc]
                 )
         for bottleneck in self.trainability.bottleneck_constants:
             for last in self.trainability.last_constants:
                 constants = WidthConstants(self.network.hidden_constant, bottleneck, last)
                 _at_least_one(
-                    "trainability.bottleneck_constants and last_constants", construction_widths, self.trainability.samples, self.network.depth,
-                    self.network.failure_probability, constants,
-                )  # fmt: skip
+                    "trainability.bottleneck_constants and last_constants",
+                    lambda constants=constants: construction_widths(  # type: ignore[misc]
+                        self.trainability.samples, self.network.depth, self.network.failure_probability, constants
+                    ),
+                )
         return self
 
 
-def _at_least_one(block: str, widths: Callable[..., tuple[int, ...]], *arguments: Any) -> None:
+def _at_least_one(settings: str, widths: Callable[[], tuple[int, ...]]) -> None:
     try:
-        widths(*arguments)
+        widths()
     except ValueError as problem:
-        raise ValueError(f"{block}: {problem}") from None
+        raise ValueError(f"{settings}: {problem}") from None
 
 
 def widths_of(settings: Settings, variant: str, samples: int) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ def _label(value: Any) -> Any:
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Inputs = Annotated[list[Number], Len(min_length=2)]
-Labels = Annotated[list[Annotated[int, BeforeValidator(_label), Field(ge=-1, le=1)]], Len(min_length=2)]
+Labels = Annotated[list[Annotated[int, Field(ge=-1, le=1), BeforeValidator(_label)]], Len(min_length=2)]
 
 
 class ToySettings(StudySettings):

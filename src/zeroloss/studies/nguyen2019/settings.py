@@ -43,11 +43,14 @@ def _first_block_at_hand(value: Any, info: ValidationInfo) -> Any:
     if info.context is None or not isinstance(value, list):
         return value  # settings stored with a result; or no list, which the type refuses
     if not value or not all(isinstance(block, dict) and "source" in block for block in value):
-        raise ValueError("it must be a list of blocks with a source each")
+        return value  # what is wrong with an entry, the type of the entries says
     from zeroloss.datasets import images
 
     available = images.available(info.context.get("data_root"))
-    chosen = [block | {"source": _first_at_hand(block["source"], info)} for block in value]
+    try:
+        chosen = [block | {"source": _first_at_hand(block["source"], info)} for block in value]
+    except ValueError:
+        return value
     return [next((block for block in chosen if block["source"] in available), chosen[-1])]
 
 
