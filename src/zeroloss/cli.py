@@ -133,24 +133,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(given: argparse.Namespace) -> Any:
-    from zeroloss.config import parse_yaml
+    from zeroloss.config import parse_yaml, shown
     from zeroloss.plan import make_plan
 
     overrides: dict[str, Any] = {}
     for text in given.set:
         key, equals, value = text.partition("=")
         if not equals or not all(key.split(".")):
-            raise UserError(f"--set {text!r} is not KEY=VALUE, such as studies.du2018a.synthetic.samples=300")
+            raise UserError(f"--set {shown(text)} is not KEY=VALUE, such as studies.du2018a.synthetic.samples=300")
         try:
             parsed = parse_yaml(value)
         except UserError as problem:
-            raise UserError(f"--set {text!r}: {value!r} is not a YAML value ({problem})") from None
+            raise UserError(f"--set {shown(text)}: {shown(value)} is not a YAML value ({problem})") from None
         *parents, last = key.split(".")
         inner = overrides
         for parent in parents:
             inner = inner.setdefault(parent, {})
             if not isinstance(inner, dict):
-                raise UserError(f"--set {text!r}: {parent} was given a value before and cannot have parts")
+                raise UserError(f"--set {shown(text)}: {parent} was given a value before and cannot have parts")
         inner[last] = parsed
     if getattr(given, "device", None):
         overrides["device"] = given.device
@@ -206,7 +206,9 @@ def _run(given: argparse.Namespace) -> None:
     paths = {name: results / "runs" / study.name / f"{name}.parquet" for name in orders}
     stale = [name for name, order in orders.items() if given.force or not is_current(paths[name], order["key"])]
     costs.require([cells[name].cost for name in stale], 1, results)
-    for dataset in dict.fromkeys(dataset for name in stale for dataset in cells[name].datasets):
+    wanted = dict.fromkeys(dataset for name in stale for dataset in cells[name].datasets)
+    # those made of outside files first: nothing is written when one of them is refused
+    for dataset in sorted(wanted, key=lambda name: not plan.dataset(name)["sources"]):
         data_order = plan.dataset(dataset)
         if not is_current(results / "datasets" / f"{dataset}.npz", data_order["key"]):
             pipeline.make_dataset(data_order, results, plan.config.data.root)
@@ -234,7 +236,9 @@ def _draw(given: argparse.Namespace) -> None:
     plan = _plan(given)
     for name in given.figure:
         if name not in plan.figures:
-            raise UserError(f"{name} is not a figure: allowed are {', '.join(plan.figures)}")
+            first, more = list(plan.figures)[:8], len(plan.figures) - 8
+            others = f" and {more} more (python -m zeroloss list)" if more > 0 else ""
+            raise UserError(f"{name} is not a figure: allowed are {', '.join(first)}{others}")
     for name in given.figure:
         pipeline.draw_figure(plan.figure(name), _results(given, plan))
         print(_results(given, plan) / "figures" / f"{name}.pdf")

@@ -213,7 +213,7 @@ def _data_root(values: Mapping[str, Any]) -> Path | None:
         path = Path(root).expanduser()
         found = path.is_dir()
     except (OSError, RuntimeError, ValueError) as problem:  # too long a name, an unknown user's home
-        raise UserError(f"{origin} is {_shown(str(root))}, which is not a folder: {_reason(problem)}") from None
+        raise UserError(f"{origin} is {shown(str(root))}, which is not a folder: {_reason(problem)}") from None
     if not found:
         raise UserError(f"{origin} is {str(root)!r}, which is not a folder")
     return path
@@ -236,12 +236,12 @@ def _truths(given: Any, checked: Any, loc: tuple[str | int, ...]) -> Iterator[tu
 
 
 def _key(loc: Sequence[str | int]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{_printable(part)}" for part in loc)
-    return "".join(parts).lstrip(".")
+    first, *rest = (_printable(str(loc[0])), *loc[1:]) if loc else ("settings",)
+    return "".join((str(first), *(f"[{part}]" if isinstance(part, int) else f".{_printable(part)}" for part in rest)))
 
 
 def _printable(text: str) -> str:
-    return text if text.isprintable() and len(text) <= 80 else _shown(text)
+    return text if text.isprintable() and len(text) <= 80 else shown(text)
 
 
 def _sentence(error: Any) -> str:
@@ -264,7 +264,7 @@ def _sentence(error: Any) -> str:
     message = re.sub(r" or instance of \w+$|, unable to .*| after validation", "", message)
     message = message.replace("Input should be", "it must be").replace("should have", "must have")
     message = message.replace("String should match pattern", "it must match the pattern")
-    return f"{key} is {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
+    return f"{key} is {shown(error['input'])}: {message[0].lower()}{message[1:]}"
 
 
 def _fields(loc: Sequence[str | int]) -> tuple[str, ...]:
@@ -283,7 +283,7 @@ _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 12, 4
 _SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 75, 40, 75
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in at most 80 characters, whatever it is (a few lines of YAML can hold billions of entries)."""
     try:
         text = _SHORT.repr(value)

@@ -42,7 +42,7 @@ _ORDERS: dict[str, dict[str, type]] = {
 def check_order(step: str, order: Any) -> None:
     """Raise UserError where ``order`` is not of the form that a plan gives the orders of ``step``."""
     if not isinstance(order, dict):
-        raise UserError(f"the job's order is a {type(order).__name__}: it must be a JSON object")
+        raise UserError("the job's order must be a JSON object, such as a plan makes")
     for name, kind in {"name": str, "key": str, **_ORDERS[step]}.items():
         if not isinstance(order.get(name), kind):
             raise UserError(f"the job's order has no {name!r} of type {kind.__name__}, which the step {step} needs")

@@ -16,7 +16,7 @@ def study(name: str, block: str, **values: object) -> dict:
 COMMAND_LINES: list[tuple[str, list[str], str]] = [
     ("unknown command", ["train"], "invalid choice: 'train'"),
     ("command in capitals", ["RUN", "du2018a"], "invalid choice: 'RUN'"),
-    ("option before the command", ["--scale", "tiny"], "unrecognized arguments"),
+    ("option before the command", ["--scale", "tiny"], "invalid choice: 'tiny'"),
     ("unknown option", ["run", "du2018a", "--sclae", "tiny"], "unrecognized arguments: --sclae"),
     ("no study", ["run"], "the following arguments are required: STUDY"),
     ("two studies", ["run", "du2018a", "du2018b"], "unrecognized arguments: du2018b"),
@@ -137,9 +137,9 @@ COMMAND_LINES: list[tuple[str, list[str], str]] = [
     ("job of an unknown step", ["job", "sell", "{}", "--results", "{absent}"], "sell is not a step"),
     ("job of a broken order", ["job", "cell", "{", "--results", "{absent}"], "the job's order is not JSON"),
     ("job of an empty order", ["job", "cell", "", "--results", "{absent}"], "the job's order is not JSON"),
-    ("job of a list", ["job", "cell", "[]", "--results", "{absent}"], "the job's order is a list"),
-    ("job of a number", ["job", "figure", "5", "--results", "{absent}"], "the job's order is a int"),
-    ("job of null", ["job", "page", "null", "--results", "{absent}"], "it must be a JSON object"),
+    ("job of a list", ["job", "cell", "[]", "--results", "{absent}"], "the job's order must be a JSON object"),
+    ("job of a number", ["job", "figure", "5", "--results", "{absent}"], "the job's order must be a JSON object"),
+    ("job of null", ["job", "page", "null", "--results", "{absent}"], "must be a JSON object"),
     ("job of brackets", ["job", "cell", "[" * 100000, "--results", "{absent}"], "the job's order is not JSON"),
     *(
         (f"{step} of an order without parts", ["job", step, '{"name": "x", "key": "y"}', "--results", "{absent}"], word)
@@ -205,7 +205,7 @@ RULES: list[tuple[str, dict, str]] = [
     ("a source by number", study("kawaguchi_huang2019_resnet", "", sources=[{"first_of": [5], "train": 9, "test": 9}]), "sources[0].first_of[0] is 5"),
     ("a source of no images", study("kawaguchi_huang2019_resnet", "", sources=[{"first_of": ["digits"], "train": 0, "test": 9}]), "sources[0].train is 0"),
     ("a source without a part", study("kawaguchi_huang2019_resnet", "", sources=[{"first_of": ["digits"], "train": 9}]), "sources[0].test is missing"),
-    ("a source with one part more", study("kawaguchi_huang2019_resnet", "", sources=[{"first_of": ["digits"], "train": 9, "tests": 9}]), "sources[0].tests is not a setting: did you mean test?"),
+    ("a source with one part more", study("kawaguchi_huang2019_resnet", "", sources=[{"first_of": ["digits"], "train": 9, "test": 9, "tests": 9}]), "sources[0].tests is not a setting: did you mean test?"),
     ("draws for other samples", study("lambda_min", "sphere", draws=[1]), "lambda_min.sphere.draws has 1 entries for 3 sample sizes"),
     ("a sphere of two points", study("lambda_min", "sphere", dimensions=[1, 2]), "lambda_min.sphere.dimensions start at 2"),
     ("fewer labels than inputs", study("liang2018", "dead_relu", labels=[-1, 1]), "liang2018.dead_relu.labels: 4 inputs and 2 labels"),

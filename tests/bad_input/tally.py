@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
-# (kind, what was put in): a set, so that the same input tried twice counts once
-TRIED: set[tuple[str, str]] = set()
+# digests of what was put in: a set, so that the same input tried twice counts once
+TRIED: set[str] = set()
 
 JARGON = re.compile(
     r"Traceback|Value error|value_error|input_value|input_type|type=|pydantic|instance of|Input should|validation"
@@ -24,4 +25,4 @@ def check_sentence(said: str, *names: str) -> None:
 
 def tried(kind: str, what: object) -> None:
     """Count one bad input."""
-    TRIED.add((kind, str(what)))
+    TRIED.add(hashlib.sha256(f"{kind} {what}".encode()).hexdigest()[:16])

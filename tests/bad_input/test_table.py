@@ -115,7 +115,7 @@ def test_settings_file(tmp_path, project, file, name, content, words):
         load_config("tiny" if file != "config.yaml" or "missing" in words else None, folder=tmp_path)
     for line in str(caught.value).splitlines():
         check_sentence(line)
-    check_sentence(str(caught.value).splitlines()[0], words)
+    assert words in str(caught.value)
     if "YAML" in words or "UTF-8" in words or "mapping" in words:
         assert str(tmp_path / file) in str(caught.value)
     tried("settings file", f"{file} {name}")

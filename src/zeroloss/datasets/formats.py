@@ -66,6 +66,8 @@ def _parse_idx(path: Path, handle: IO[bytes]) -> np.ndarray:
     header = handle.read(4 * magic[3])
     if len(header) < 4 * magic[3]:
         raise UserError(f"{path} is truncated: its header announces {magic[3]} dimensions and ends before them")
+    if magic[3] > 8:
+        raise UserError(f"{path} is not an IDX file of images: it announces {magic[3]} dimensions, more than 8")
     shape = tuple(int(n) for n in np.frombuffer(header, ">u4"))
     size = math.prod(shape) * dtype.itemsize
     dimensions = " x ".join(map(str, shape))
@@ -187,7 +189,8 @@ def read_cifar_pickle(where: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         batch = ArraysOnly(io.BytesIO(data), encoding="bytes").load()
         pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
     except Exception as problem:  # a hostile pickle can raise anything
-        detail = str(problem) if isinstance(problem, pickle.UnpicklingError) else type(problem).__name__
+        refused = isinstance(problem, pickle.UnpicklingError)
+        detail = " ".join(str(problem).split()) if refused else type(problem).__name__
         raise UserError(f"{where} is not a CIFAR-10 batch ({detail}): fetch it again") from None
     if pixels.dtype != np.uint8 or pixels.shape[1:] != (CIFAR_PIXELS,) or labels.shape != pixels.shape[:1]:
         raise UserError(f"{where} is not a CIFAR-10 batch: data is {pixels.dtype} of shape {pixels.shape}")
