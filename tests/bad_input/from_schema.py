@@ -148,7 +148,6 @@ def mistakes(setting: Setting) -> list[Mistake]:
         if "type" in items:
             for wrong, why in scalars(items, items["type"], value[0]):
                 add([*value[:-1], wrong], f"an entry that is {why}", f"[{len(value) - 1}]")
-                add([wrong, *value[1:]], f"a first entry that is {why}", "[0]")
             add([value], "a list in a list", "[0]")
     return found
 
