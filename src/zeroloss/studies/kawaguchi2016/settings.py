@@ -79,7 +79,7 @@ class Settings(StudySettings):
     shown_width: PositiveCount = Field(description="the width of the figures, of the search and of the escapes")
     way_lengths: Sizes = Field(description="lengths t of the ways up and down from each saddle")
     slice_half: StepSize = Field(description="half the side of the slices through two saddles")
-    slice_points: PointCount = Field(description="points on a side of a slice")
+    slice_points: Annotated[PointCount, Field(ge=2)] = Field(description="points on a side of a slice")
     search: SearchSettings = Field(description="critical points found from random starts")
     escape: EscapeSettings = Field(description="gradient descent away from saddles")
 
