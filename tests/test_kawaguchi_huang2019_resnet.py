@@ -62,11 +62,11 @@ def test_settings_stored_with_results_keep_what_was_found(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("entries", "sentence"),
     [
-        (sources(["minst"]), r"sources\[0\] is .*minst is not a known data set; allowed are cifar10, .*svhn"),
+        (sources(["minst"]), r"sources\[0\].first_of is .*minst is not a known data set; allowed are cifar10, .*svhn"),
         ([{"first_of": ["digits"], "train": 0, "test": 5}], r"sources\[0\].train is 0: it must be greater"),
         ([{"first_of": [], "train": 1, "test": 5}], r"sources\[0\].first_of is \[\]: list must have at least 1"),
         ([{"first_of": ["digits"], "train": 1}], r"sources\[0\].test is missing"),
-        ([{**sources(["digits"])[0], "found": "mnist"}], r"sources\[0\] is .*found is looked up in data.root"),
+        ([{**sources(["digits"])[0], "found": "mnist"}], r"sources\[0\].found is looked up in data.root"),
         (sources(["digits"], ["digits"]), r"sources is .*two entries lead to the same data set"),
         (sources(["cifar100"]), r"sources is .*none of these data sets is at hand"),
     ],

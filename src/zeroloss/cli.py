@@ -133,25 +133,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(given: argparse.Namespace) -> Any:
-    import yaml
-
+    from zeroloss.config import parse_yaml, shown
     from zeroloss.plan import make_plan
 
     overrides: dict[str, Any] = {}
     for text in given.set:
         key, equals, value = text.partition("=")
         if not equals or not all(key.split(".")):
-            raise UserError(f"--set {text!r} is not KEY=VALUE, such as studies.du2018a.synthetic.samples=300")
+            raise UserError(f"--set {shown(text)} is not KEY=VALUE, such as studies.du2018a.synthetic.samples=300")
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from None
+            parsed = parse_yaml(value)
+        except UserError as problem:
+            raise UserError(f"--set {shown(text)}: {shown(value)} is not a YAML value ({problem})") from None
         *parents, last = key.split(".")
         inner = overrides
         for parent in parents:
             inner = inner.setdefault(parent, {})
             if not isinstance(inner, dict):
-                raise UserError(f"--set {text!r}: {parent} was given a value before and cannot have parts")
+                raise UserError(f"--set {shown(text)}: {parent} was given a value before and cannot have parts")
         inner[last] = parsed
     if getattr(given, "device", None):
         overrides["device"] = given.device
@@ -175,11 +174,24 @@ def _list(given: argparse.Namespace) -> None:
 def _results(given: argparse.Namespace, plan: Any) -> Path:
     from zeroloss.config import project_folder
 
-    return given.out or project_folder() / "results" / plan.scale
+    return _folder("--out", given.out) if given.out else project_folder() / "results" / plan.scale
+
+
+def _folder(option: str, path: Path) -> Path:
+    """``path``, where files can be written below it; said before anything is computed."""
+    try:
+        existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    except OSError as problem:
+        raise UserError(f"{option} {str(path)[:80]!r} cannot be used: {problem.strerror}") from None
+    if not existing.is_dir():
+        raise UserError(f"{option} {path}: {existing} is a file, a folder is needed")
+    if not os.access(existing, os.W_OK):
+        raise UserError(f"{option} {path}: no permission to write in {existing}")
+    return path
 
 
 def _run(given: argparse.Namespace) -> None:
-    from zeroloss import pipeline
+    from zeroloss import costs, pipeline
     from zeroloss.storage import is_current
 
     plan = _plan(given)
@@ -193,7 +205,10 @@ def _run(given: argparse.Namespace) -> None:
     orders = {name: plan.cell(study.name, name) for name in given.cell or cells}
     paths = {name: results / "runs" / study.name / f"{name}.parquet" for name in orders}
     stale = [name for name, order in orders.items() if given.force or not is_current(paths[name], order["key"])]
-    for dataset in dict.fromkeys(dataset for name in stale for dataset in cells[name].datasets):
+    costs.require([cells[name].cost for name in stale], 1, results)
+    wanted = dict.fromkeys(dataset for name in stale for dataset in cells[name].datasets)
+    # those made of outside files first: nothing is written when one of them is refused
+    for dataset in sorted(wanted, key=lambda name: not plan.dataset(name)["sources"]):
         data_order = plan.dataset(dataset)
         if not is_current(results / "datasets" / f"{dataset}.npz", data_order["key"]):
             pipeline.make_dataset(data_order, results, plan.config.data.root)
@@ -221,7 +236,9 @@ def _draw(given: argparse.Namespace) -> None:
     plan = _plan(given)
     for name in given.figure:
         if name not in plan.figures:
-            raise UserError(f"{name} is not a figure: allowed are {', '.join(plan.figures)}")
+            first, more = list(plan.figures)[:8], len(plan.figures) - 8
+            others = f" and {more} more (python -m zeroloss list)" if more > 0 else ""
+            raise UserError(f"{name} is not a figure: allowed are {', '.join(first)}{others}")
     for name in given.figure:
         pipeline.draw_figure(plan.figure(name), _results(given, plan))
         print(_results(given, plan) / "figures" / f"{name}.pdf")
@@ -319,17 +336,21 @@ def _job(given: argparse.Namespace) -> None:
         "coverage": _write_coverage,
         "page": _write_page,
     }
+    if given.step not in ("dataset", "cell", *steps):
+        raise UserError(f"{given.step} is not a step: allowed are dataset, cell, {', '.join(steps)}")
     try:
         order = json.loads(given.order)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise UserError("the job's order is not JSON") from None
+    pipeline.check_order(given.step, order)
+    _folder("--results", given.results)
+    if given.threads < 1:
+        raise UserError(f"--threads {given.threads}: at least 1 thread is needed")
     if given.step == "dataset":
         root = os.environ.get(DATA_VARIABLE)
         pipeline.make_dataset(order, given.results, Path(root) if root else None)
     elif given.step == "cell":
         device = given.device or os.environ.get(DEVICE_VARIABLE) or "auto"
         pipeline.run_cell(order, given.results, device, given.threads)
-    elif given.step in steps:
-        steps[given.step](order, given.results)
     else:
-        raise UserError(f"{given.step} is not a step: allowed are dataset, cell, {', '.join(steps)}")
+        steps[given.step](order, given.results)

@@ -7,11 +7,13 @@ schema in ``workflow/schemas`` is written from them (``python -m zeroloss config
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -72,24 +74,66 @@ def project_folder() -> Path:
     raise UserError("no config.yaml here: run zeroloss from the top folder of its repository")
 
 
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text; of two equal keys of one mapping neither is taken.
+
+    Raises:
+        UserError: not YAML, a key given twice, a number or date that does not exist, nested too deeply.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, _strict_loader())
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        said = str(getattr(problem, "problem", None) or problem).splitlines()[0]
+        raise UserError(f"not valid YAML{where}: {said}") from None
+    except ValueError as problem:  # of int() and date(), which see what looks like a number or a date
+        raise UserError(f"not valid YAML: {str(problem).split(';')[0]}") from None
+    except RecursionError:
+        raise UserError("not valid YAML: nested too deeply") from None
+
+
+@functools.cache
+def _strict_loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Refuses a key that a mapping has twice, which YAML forbids and PyYAML takes the last of."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                    if (key.tag, key.value) in seen:
+                        raise yaml.constructor.ConstructorError(
+                            problem=f"the key {key.value} is there twice", problem_mark=key.start_mark
+                        )
+                    seen.add((key.tag, key.value))
+            return super().construct_mapping(node, deep)
+
+    return Loader
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping.
 
     Raises:
         UserError: missing, not YAML, or not a mapping.
     """
-    import yaml
-
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{path} cannot be read: {problem}") from None
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path} is not valid YAML{where}: {getattr(problem, 'problem', None) or problem}") from None
+    except UnicodeDecodeError as problem:
+        raise UserError(f"{path} cannot be read: it is not UTF-8 text (byte {problem.start})") from None
+    except OSError as problem:
+        raise UserError(f"{path} cannot be read: {problem.strerror or problem}") from None
+    try:
+        content = parse_yaml(text)
+    except UserError as problem:
+        raise UserError(f"{path} is {problem}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -108,16 +152,14 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 def typed(value: Any) -> Any:
     """Settings with their types: ``snakemake --config`` hands over every nested value as a string."""
-    import yaml
-
     if isinstance(value, Mapping):
         return {key: typed(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [typed(inner) for inner in value]
     if isinstance(value, str):
         try:
-            return yaml.safe_load(value)
-        except yaml.YAMLError:
+            return parse_yaml(value)
+        except UserError:
             return value
     return value
 
@@ -149,9 +191,12 @@ def load_config(
     if isinstance(values.get("data"), dict):
         values["data"] = {**values["data"], "root": root}
     try:
-        return Config.model_validate(values, context={"data_root": root})
+        config = Config.model_validate(values, context={"data_root": root})
     except ValidationError as problem:
-        raise UserError("\n".join(_sentence(error, values) for error in problem.errors())) from None
+        raise UserError("\n".join(dict.fromkeys(_sentence(error) for error in problem.errors()))) from None
+    if wrong := list(_truths(values, config, ())):
+        raise UserError("\n".join(f"{_key(loc)} is {value}: it must be a number" for loc, value in wrong))
+    return config
 
 
 def _data_root(values: Mapping[str, Any]) -> Path | None:
@@ -164,34 +209,86 @@ def _data_root(values: Mapping[str, Any]) -> Path | None:
         return None
     if not isinstance(root, str | Path):
         raise UserError(f"data.root is {root!r}: it must be the path of a folder, or null")
-    path = Path(root).expanduser()
-    if not path.is_dir():
+    try:
+        path = Path(root).expanduser()
+        found = path.is_dir()
+    except (OSError, RuntimeError, ValueError) as problem:  # too long a name, an unknown user's home
+        raise UserError(f"{origin} is {shown(str(root))}, which is not a folder: {_reason(problem)}") from None
+    if not found:
         raise UserError(f"{origin} is {str(root)!r}, which is not a folder")
     return path
 
 
-def _sentence(error: Any, values: Mapping[str, Any]) -> str:
+def _reason(problem: Exception) -> str:
+    return getattr(problem, "strerror", None) or str(problem)
+
+
+def _truths(given: Any, checked: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], bool]]:
+    """Where true or false was given for a number: Python counts them as 1 and 0, and so do the models."""
+    if isinstance(checked, BaseModel) and isinstance(given, Mapping):
+        for name, value in given.items():
+            yield from _truths(value, getattr(checked, name), (*loc, name))
+    elif isinstance(checked, list) and isinstance(given, list):
+        for index, (value, inner) in enumerate(zip(given, checked, strict=False)):
+            yield from _truths(value, inner, (*loc, index))
+    elif isinstance(given, bool) and not isinstance(checked, bool):
+        yield loc, given
+
+
+def _key(loc: Sequence[str | int]) -> str:
+    first, *rest = (_printable(str(loc[0])), *loc[1:]) if loc else ("settings",)
+    return "".join((str(first), *(f"[{part}]" if isinstance(part, int) else f".{_printable(part)}" for part in rest)))
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() and len(text) <= 80 else shown(text)
+
+
+def _sentence(error: Any) -> str:
     """One validation error as a sentence with the key, the value and what is allowed."""
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    if error["type"] == "extra_forbidden":
+    key, kind = _key(error["loc"]), error["type"]
+    if kind in ("extra_forbidden", "invalid_key"):
         *parents, last = error["loc"]
-        model: Any = Config
-        for part in parents:
-            model = model.model_fields[part].annotation if hasattr(model, "model_fields") else model
-        allowed = sorted(getattr(model, "model_fields", {}))
+        allowed = sorted(_fields(parents))
         close = difflib.get_close_matches(str(last), allowed, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         return f"{key} is not a setting: {hint}allowed here are {', '.join(allowed)}"
-    if error["type"] == "missing":
+    if kind == "missing":
         return f"{key} is missing: config.yaml must give it a value"
     message = error["msg"].removeprefix("Value error, ")
-    message = re.sub(r" or instance of \w+$", "", message)
+    if kind == "value_error" and isinstance(error["input"], Mapping):
+        # a rule of a whole block: its message begins with the setting that breaks it
+        named = re.match(r"[a-z][a-z0-9_]*", message)
+        inside = named is not None and named[0] in _fields(error["loc"])
+        return f"{key}.{message}" if inside else f"{key}: {message}"
+    message = re.sub(r" or instance of \w+$|, unable to .*| after validation", "", message)
     message = message.replace("Input should be", "it must be").replace("should have", "must have")
-    return f"{key} is {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
+    message = message.replace("String should match pattern", "it must match the pattern")
+    return f"{key} is {shown(error['input'])}: {message[0].lower()}{message[1:]}"
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def _fields(loc: Sequence[str | int]) -> tuple[str, ...]:
+    """Names of the settings of the block at ``loc``; none where that is no block."""
+    model: Any = Config
+    for part in loc:
+        if isinstance(part, str):
+            model = model.model_fields[part].annotation if hasattr(model, "model_fields") else None
+        while get_origin(model) in (list, Annotated):
+            model = get_args(model)[0]
+    return tuple(getattr(model, "model_fields", ()))
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 12, 4
+_SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 75, 40, 75
+
+
+def shown(value: Any) -> str:
+    """A value in at most 80 characters, whatever it is (a few lines of YAML can hold billions of entries)."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        text = "a number of many digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -6,6 +6,7 @@ They are what one Snakemake job runs (``python -m zeroloss job ...``) and what `
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,39 @@ if TYPE_CHECKING:
 Order = Mapping[str, Any]
 
 
+# step -> what its order holds besides its name and key, with the type of each
+_ORDERS: dict[str, dict[str, type]] = {
+    "dataset": {"recipe": dict, "sources": dict, "code": str},
+    "cell": {"study": str, "parameters": dict, "datasets": dict, "resumable": bool, "code": str},
+    "metrics": {"study": str, "cells": dict},
+    "figure": {"study": str, "settings": dict, "metrics": str, "scale": str},
+    "table": {"study": str, "settings": dict, "metrics": str, "scale": str},
+    "verdicts": {"study": str, "settings": dict, "metrics": str},
+    "all_claims": {"studies": dict},
+    "coverage": {"served": dict, "scale": str},
+    "page": {"scale": str, "settings": dict, "figures": dict, "tables": dict},
+}
+
+
+def check_order(step: str, order: Any) -> None:
+    """Raise UserError where ``order`` is not of the form that a plan gives the orders of ``step``."""
+    if not isinstance(order, dict):
+        raise UserError("the job's order must be a JSON object, such as a plan makes")
+    for name, kind in {"name": str, "key": str, **_ORDERS[step]}.items():
+        if not isinstance(order.get(name), kind):
+            raise UserError(f"the job's order has no {name!r} of type {kind.__name__}, which the step {step} needs")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", order["name"]) or order["name"].startswith("."):
+        raise UserError(f"the job's order is named {order['name']!r}: letters, digits, '_', '-' and '.' only")
+
+
 def _study(name: str) -> Study:
     # by its name alone: the other studies are no part of what a step computes, and importing them takes a second
     import importlib
 
-    study: Study = importlib.import_module(f"zeroloss.studies.{name}").STUDY
+    try:
+        study: Study = importlib.import_module(f"zeroloss.studies.{name}").STUDY
+    except (ModuleNotFoundError, AttributeError):
+        raise UserError(f"{name} is not a study") from None
     return study
 
 
@@ -46,10 +75,15 @@ def make_dataset(order: Order, results: Path, root: Path | None) -> None:
     """Build the data set ``order['name']`` from its recipe: ``datasets/<name>.npz``."""
     import importlib
 
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
     recipe_type = importlib.import_module("zeroloss.datasets.kinds").AnyRecipe
-    recipe = TypeAdapter(recipe_type).validate_python(order["recipe"])
+    try:
+        recipe = TypeAdapter(recipe_type).validate_python(order["recipe"])
+    except ValidationError as problem:
+        raise UserError(
+            f"the recipe of {order['name']} is not one of this version of zeroloss: {problem.errors()[0]['msg']}"
+        ) from None
     data = recipe.build(root)
     provenance = {name: order[name] for name in ("key", "name", "recipe", "sources", "code")}
     data.write(results / "datasets" / f"{order['name']}.npz", {**provenance, "versions": versions()})
@@ -129,7 +163,10 @@ def _inputs(order: Order, results: Path) -> tuple[Study, Any, pd.DataFrame]:
 
 
 def _by_name(declared: list[Any], name: str) -> Any:
-    return next(one for one in declared if one.name == name)
+    for one in declared:
+        if one.name == name:
+            return one
+    raise UserError(f"{name} is none of {', '.join(one.name for one in declared)}")
 
 
 def draw_figure(order: Order, results: Path) -> None:

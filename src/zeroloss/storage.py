@@ -94,11 +94,21 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
         metadata = pq.read_schema(path).metadata or {}
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the workflow again to build it") from None
-    except (pa.ArrowException, OSError) as problem:
+    except (pa.ArrowException, OSError, ValueError) as problem:
         raise UserError(f"{path} is damaged ({type(problem).__name__}): delete it and run the workflow again") from None
     if METADATA_KEY not in metadata:
         raise UserError(f"{path} carries no zeroloss provenance: it was not written by this project")
-    return json.loads(metadata[METADATA_KEY])
+    return _provenance(path, metadata[METADATA_KEY])
+
+
+def _provenance(path: Path | str, text: bytes | str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged (its provenance is no JSON object): delete it and run the workflow again")
+    return found
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
@@ -116,20 +126,17 @@ def read_arrays(path: Path | str, only_provenance: bool = False) -> tuple[dict[s
     Raises:
         UserError: the file is missing, damaged or was not written by zeroloss.
     """
-    import zipfile
-
     try:
         with np.load(path, allow_pickle=False) as members:
             wanted = [name for name in members.files if name == "provenance" or not only_provenance]
             arrays = {name: members[name] for name in wanted}
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the workflow again to build it") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as problem:
+    except Exception as problem:  # a changed byte makes the libraries raise almost anything
         raise UserError(f"{path} is damaged ({type(problem).__name__}): delete it and run the workflow again") from None
     if "provenance" not in arrays:
         raise UserError(f"{path} carries no zeroloss provenance: it was not written by this project")
-    provenance = json.loads(str(arrays.pop("provenance")))
-    return arrays, provenance
+    return arrays, _provenance(path, str(arrays.pop("provenance")))
 
 
 def is_current(path: Path, key: str) -> bool:

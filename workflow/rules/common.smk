@@ -12,7 +12,7 @@ SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 
 try:
-    from zeroloss.config import SCALES, typed
+    from zeroloss.config import SCALES, read_yaml, typed
     from zeroloss.errors import UserError
     from zeroloss.plan import make_plan
     from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS
@@ -27,6 +27,9 @@ except ModuleNotFoundError as problem:
 @functools.cache
 def plan_of(scale):
     try:
+        # Snakemake has read them, but takes the last of a key that is there twice
+        for file in workflow.config_settings.configfiles:
+            read_yaml(Path(file))
         plan = make_plan(scale, typed(OVERRIDES), Path(workflow.basedir))
         plan.check_sources()
         return plan

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
-import lzma
 import math
 import pickle
 import tarfile
@@ -37,8 +36,7 @@ CIFAR_PIXELS = 3 * 32 * 32
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """x_train, y_train, x_test, y_test."""
 
-_DAMAGE = (ValueError, OSError, EOFError, KeyError, RuntimeError, NotImplementedError, MemoryError,
-           zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, pickle.UnpicklingError)  # fmt: skip
+SEMEION_BYTES = 16 * 2**20  # five times the table
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -68,12 +66,22 @@ def _parse_idx(path: Path, handle: IO[bytes]) -> np.ndarray:
     header = handle.read(4 * magic[3])
     if len(header) < 4 * magic[3]:
         raise UserError(f"{path} is truncated: its header announces {magic[3]} dimensions and ends before them")
+    if magic[3] > 8:
+        raise UserError(f"{path} is not an IDX file of images: it announces {magic[3]} dimensions, more than 8")
     shape = tuple(int(n) for n in np.frombuffer(header, ">u4"))
     size = math.prod(shape) * dtype.itemsize
     dimensions = " x ".join(map(str, shape))
     if size > MAX_BYTES:
         raise UserError(f"{path} announces {dimensions} values, {size:,} bytes: the limit is {MAX_BYTES:,}")
-    data = handle.read(size + 1)
+    held = path.stat().st_size
+    packed = path.suffix == ".gz"
+    if packed and size > max(RATIO_FREE, MAX_RATIO * held):
+        raise UserError(
+            f"{path} announces {dimensions} values, {size // max(held, 1):,} times its size and more than {MAX_RATIO}: "
+            "it looks like a zip bomb and is not read"
+        )
+    # no memory is asked for that the file cannot fill
+    data = handle.read((size if packed else min(size, held)) + 1)
     if len(data) != size:
         found = f"only {len(data):,}" if len(data) < size else "more"
         raise UserError(f"{path} announces {dimensions} values ({size:,} bytes) but holds {found}: fetch it again")
@@ -131,7 +139,9 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str, info: zipfile.Z
             array = np.lib.format.read_array(member, allow_pickle=False)
             member.read(1)  # reaching the end makes zipfile compare the member's own checksum
             return array
-    except _DAMAGE as problem:
+    except UserError:
+        raise
+    except Exception as problem:  # a changed byte makes the libraries raise almost anything
         raise UserError(f"{path}: {key} is damaged ({type(problem).__name__}): save or fetch the file again") from None
 
 
@@ -179,7 +189,8 @@ def read_cifar_pickle(where: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         batch = ArraysOnly(io.BytesIO(data), encoding="bytes").load()
         pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
     except Exception as problem:  # a hostile pickle can raise anything
-        detail = str(problem) if isinstance(problem, pickle.UnpicklingError) else type(problem).__name__
+        refused = isinstance(problem, pickle.UnpicklingError)
+        detail = " ".join(str(problem).split()) if refused else type(problem).__name__
         raise UserError(f"{where} is not a CIFAR-10 batch ({detail}): fetch it again") from None
     if pixels.dtype != np.uint8 or pixels.shape[1:] != (CIFAR_PIXELS,) or labels.shape != pixels.shape[:1]:
         raise UserError(f"{where} is not a CIFAR-10 batch: data is {pixels.dtype} of shape {pixels.shape}")
@@ -222,13 +233,17 @@ def read_tar(path: Path, names: Sequence[str], limit: int) -> dict[str, bytes]:
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
-                if member.name not in names or not member.isfile():
+                wanted = member.name in names and member.isfile()
+                most = limit if wanted else MAX_BYTES  # others are read over, which takes time as well
+                if member.size > most:
+                    raise UserError(f"{path}: {member.name} has {member.size:,} bytes: the limit is {most:,}")
+                if not wanted:
                     continue
-                if member.size > limit:
-                    raise UserError(f"{path}: {member.name} has {member.size:,} bytes: the limit is {limit:,}")
                 handle = archive.extractfile(member)
                 found[member.name] = handle.read() if handle else b""
-    except _DAMAGE as problem:
+    except UserError:
+        raise
+    except Exception as problem:  # a changed byte makes the libraries raise almost anything
         raise UserError(f"{path} is truncated or damaged ({type(problem).__name__}): fetch it again") from None
     absent = [name for name in names if name not in found]
     if absent:
@@ -243,6 +258,24 @@ def read_jpegpack(path: Path) -> Arrays:
     """
     keys = ("header", "train_data", "train_offsets", "y_train", "test_data", "test_offsets", "y_test")
     pack = read_npz(path, keys)
+    for part in ("train", "test"):
+        offsets, data = pack[f"{part}_offsets"], pack[f"{part}_data"]
+        rises = (
+            offsets.ndim == 1
+            and offsets.dtype.kind in "iu"
+            and len(offsets) > 0
+            and (offsets[1:] >= offsets[:-1]).all()
+        )
+        if not rises or offsets[0] < 0 or offsets[-1] > data.nbytes:
+            raise UserError(
+                f"{path}: {part}_offsets must be integers that rise from 0 to the {data.nbytes:,} bytes of data"
+            )
+        labels = pack[f"y_{part}"]
+        if labels.dtype.kind not in "iu" or labels.shape != (len(offsets) - 1,):
+            raise UserError(
+                f"{path}: y_{part} is {labels.dtype} of shape {labels.shape}: it must be one integer for each of "
+                f"{len(offsets) - 1} images"
+            )
     header = pack["header"].tobytes()
     train = _decode(path, header, pack["train_data"].tobytes(), pack["train_offsets"].tolist())
     test = _decode(path, header, pack["test_data"].tobytes(), pack["test_offsets"].tolist())
@@ -258,8 +291,14 @@ def _decode(path: Path, header: bytes, data: bytes, offsets: list[int]) -> np.nd
     for i, (start, end) in enumerate(itertools.pairwise(offsets)):
         try:
             picture = Image.open(io.BytesIO(header + data[start:end] + b"\xff\xd9"), formats=("JPEG",))
+            if picture.size != (32, 32) or picture.mode != "RGB":  # before its pixels take memory
+                raise UserError(
+                    f"{path}: image {i} has {picture.size} pixels and mode {picture.mode}, not (32, 32) and RGB"
+                )
             images[i] = np.asarray(picture)
-        except (OSError, ValueError, SyntaxError) as problem:
+        except UserError:
+            raise
+        except Exception as problem:  # a changed byte makes the decoder raise almost anything
             raise UserError(f"{path}: image {i} is damaged ({type(problem).__name__}): fetch it again") from None
     return images
 
@@ -270,7 +309,11 @@ def read_semeion(path: Path) -> tuple[np.ndarray, np.ndarray]:
     A row holds 256 pixels and 10 indicators of the digit.
     """
     try:
-        table = np.loadtxt(path, dtype=np.float64, ndmin=2)  # unpacks .gz by itself
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as handle:
+            text = handle.read(SEMEION_BYTES + 1)
+        if not text.strip() or len(text) > SEMEION_BYTES:
+            raise ValueError("empty, or too large")
+        table = np.loadtxt(io.BytesIO(text), dtype=np.float64, ndmin=2)
     except (ValueError, OSError, EOFError, zlib.error) as problem:
         raise UserError(f"{path} is not the Semeion table ({type(problem).__name__}): fetch it again") from None
     if table.shape[1] != 256 + 10 or not np.isin(table, (0, 1)).all() or not (table[:, 256:].sum(axis=1) == 1).all():

@@ -174,7 +174,7 @@ def _user_files(root: Path | None) -> dict[str, Path]:
             with zipfile.ZipFile(path) as archive:
                 if {f"{key}.npy" for key in ARRAYS} <= set(archive.namelist()):
                     files[path.stem] = path
-        except (zipfile.BadZipFile, OSError, ValueError):
+        except Exception:  # no .npz file, or a damaged one, which can raise almost anything
             continue
     # parts of known sources that keep the same keys are listed under the name of their source
     known = {file.name for source in SOURCES.values() for form in source.forms for file in form.files}
@@ -241,7 +241,10 @@ def _read_known(name: str, found: Found) -> ImageSet:
     }
     x_train, y_train, x_test, y_test = readers[form.reader]()
     for part, x, y in (("training", x_train, y_train), ("test", x_test, y_test)):
-        if x.dtype != np.uint8 or y.ndim != 1 or len(x) != len(y) or (y >= source.classes).any():
+        wrong = (
+            x.dtype != np.uint8 or x.ndim not in (3, 4) or y.ndim != 1 or len(x) != len(y) or y.dtype.kind not in "iu"
+        )
+        if wrong or (y >= source.classes).any() or (y < 0).any():
             raise UserError(f"{paths[0].parent}: the {part} images and labels of {name} do not belong together")
     fidelity = form.fidelity
     if not all(is_published(path, known) for path, known in zip(paths, form.files, strict=True)):

@@ -9,6 +9,7 @@ import numpy as np
 from zeroloss.datasets.formats import read_npz
 from zeroloss.errors import UserError
 
+MOST_CLASSES = 2**16  # networks get an output for each: a label beyond is a mistake, or would take all memory
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -70,7 +71,7 @@ def _labels(where: str, y: np.ndarray) -> np.ndarray:
         raise UserError(f"{where} has shape {y.shape}: labels must be (N,)")
     if y.dtype.kind not in "iu":
         raise UserError(f"{where} has type {y.dtype}: labels must be integers from 0")
-    if y.size and (y.min() < 0 or y.max() >= 2**31):
+    if y.size and (y.min() < 0 or y.max() >= MOST_CLASSES):
         worst = y.min() if y.min() < 0 else y.max()
-        raise UserError(f"{where} holds {worst}: labels must be integers from 0 to 2^31 - 1")
+        raise UserError(f"{where} holds {worst}: labels must be integers from 0 to {MOST_CLASSES - 1:,}")
     return y.astype(np.int64)

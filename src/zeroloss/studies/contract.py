@@ -29,9 +29,13 @@ Verdict = Literal["reproduced", "differs", "undecided"]
 
 
 class StudySettings(BaseModel):
-    """Base of every study's settings: unknown keys are errors, values cannot change after loading."""
+    """Base of every study's settings: unknown keys are errors, numbers are finite, values cannot change after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A rule of several settings is a ``model_validator`` that raises ValueError; its message begins with the name of the
+    setting to change (``widths must be ...``, ``digits.crop is 9: ...``), and the user reads it with the block before it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

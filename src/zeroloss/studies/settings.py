@@ -11,18 +11,25 @@ from pydantic.json_schema import SkipJsonSchema
 
 from zeroloss.studies.contract import StudySettings
 
-PositiveCount = Annotated[int, Field(ge=1, strict=True)]
+# beyond any machine: counts from here on are mistakes, and memory would be asked for before anything could be said
+PositiveCount = Annotated[int, Field(ge=1, le=10**12, strict=True)]
+# planning makes an entry for each layer, block or recorded step
+LayerCount = Annotated[int, Field(ge=1, le=10_000, strict=True)]
+PointCount = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 StepSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def _distinct(values: list[int]) -> list[int]:
+def distinct(values: list[int]) -> list[int]:
+    """The values; ValueError where one is there twice."""
     if len(set(values)) < len(values):
         raise ValueError("every entry must be different")
     return values
 
 
-Seeds = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Len(min_length=1), AfterValidator(_distinct)]
-Widths = Annotated[list[PositiveCount], Len(min_length=1), AfterValidator(_distinct), AfterValidator(sorted)]
+Seeds = Annotated[list[Seed], Len(min_length=1), AfterValidator(distinct)]
+Widths = Annotated[list[PositiveCount], Len(min_length=1), AfterValidator(distinct), AfterValidator(sorted)]
+LayerCounts = Annotated[list[LayerCount], Len(min_length=1), AfterValidator(distinct), AfterValidator(sorted)]
 
 
 def _image_sources(value: Any, info: ValidationInfo) -> Any:
@@ -42,7 +49,7 @@ def _image_sources(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError("it must be auto or a list of data sets (or available: every known one at hand)")
     _refuse_unknown(value, {*images.known_sources(), *available}, "auto, available and ")
-    return _distinct(value)
+    return distinct(value)
 
 
 def _refuse_unknown(names: list[str], known: set[str], besides: str = "") -> None:
@@ -101,5 +108,10 @@ class ImageChoice(StudySettings):
             raise ValueError("found is looked up in data.root and cannot be set")
         available = images.available((info.context or {}).get("data_root"))
         known = {*images.known_sources(), *available, *BROUGHT_BY_USERS}
-        _refuse_unknown(value["first_of"], known)
+        if not all(isinstance(name, str) for name in value["first_of"]):
+            return value
+        try:
+            _refuse_unknown(value["first_of"], known)
+        except ValueError as problem:
+            raise ValueError(f"first_of is {value['first_of']}: {problem}") from None
         return {**value, "found": next((name for name in value["first_of"] if name in available), None)}

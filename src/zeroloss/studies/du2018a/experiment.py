@@ -14,11 +14,11 @@ from zeroloss.datasets.image_tasks import ImageParity
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.datasets.sphere import SpherePoints
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import ImageSources, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import ImageSources, PointCount, PositiveCount, Seeds, StepSize, Widths
 from zeroloss.theory import du2018a as theory
 
 SpectrumPoints = Annotated[
-    PositiveCount, Field(description="steps, evenly spaced in log(step), at which H(k) is decomposed; step 0 is added")
+    PointCount, Field(description="steps, evenly spaced in log(step), at which H(k) is decomposed; step 0 is added")
 ]
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.datasets.sphere import SpherePoints
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import PointCount, PositiveCount, Seed, Seeds, StepSize, Widths
 
 Samples = Annotated[PositiveCount, Field(description="number of inputs n")]
 Dimension = Annotated[PositiveCount, Field(description="input dimension d")]
@@ -22,7 +22,7 @@ Fractions = Annotated[list[StepSize], Field(min_length=1)]
 class InitialSettings(StudySettings):
     """Lemma 3.1: one data set, many draws of the initial weights (the lemma's probability is over these)."""
 
-    data_seed: int = Field(ge=0, strict=True, description="seed of the one data set")
+    data_seed: Seed = Field(description="seed of the one data set")
     draws: PositiveCount = Field(description="independent draws of the initial weights, seeds 0, 1, ...")
     samples: Samples
     dimension: Dimension
@@ -41,7 +41,9 @@ class PerturbedSettings(StudySettings):
     @model_validator(mode="after")
     def _independent_inputs(self) -> Self:
         if self.samples > self.dimension:
-            raise ValueError("samples must be at most dimension: adversarial moves need linearly independent inputs")
+            raise ValueError(
+                f"samples must be at most dimension = {self.dimension}: adversarial moves need linearly independent inputs"
+            )
         return self
 
 
@@ -53,7 +55,7 @@ class FlowSettings(StudySettings):
     dimension: Dimension
     widths: HiddenWidths
     horizon: StepSize = Field(description="last time, in units of 1/lambda_0")
-    points: PositiveCount = Field(description="times at which metrics are taken, evenly spaced, beside t = 0")
+    points: PointCount = Field(description="times at which metrics are taken, evenly spaced, beside t = 0")
     tolerance: StepSize = Field(description="relative and absolute tolerance of the solver per step")
     single_draws: PositiveCount = Field(description="draws of the single-input problem (n = 1), seeds 0, 1, ...")
     single_width: PositiveCount = Field(description="its hidden width m")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from zeroloss.datasets.image_classes import ImageClasses
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.datasets.sphere import SpherePoints
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import LayerCount, PositiveCount, Seeds, StepSize, Widths, distinct
 
 ARCHITECTURES = ("fully_connected", "resnet", "conv_resnet")
 NAMES = {"fully_connected": "fully connected", "resnet": "ResNet", "conv_resnet": "convolutional ResNet"}
@@ -19,7 +19,8 @@ LABELS = ("true", "random")
 TASKS = ("two", "ten")
 TEN = tuple(range(10))
 
-Depth = Annotated[int, Field(ge=2, strict=True)]
+Depth = Annotated[LayerCount, Field(ge=2)]
+Nodes = Annotated[int, Field(ge=1, le=200, strict=True)]  # numpy tested its Gauss-Hermite rules up to degree 100
 Depths = Annotated[list[Depth], Len(min_length=2)]
 Multiples = Annotated[list[StepSize], Len(min_length=2)]
 
@@ -70,14 +71,14 @@ class Settings(StudySettings):
     c_res: Annotated[float, Field(gt=0, lt=1)] = Field(description="factor of the residual branches")
     patch: PositiveCount = Field(description="q, pixels of a patch of the convolutional ResNet")
     pixels: PositiveCount = Field(description="p: an input of d numbers is cut into p pixels of d / p channels")
-    nodes: PositiveCount = Field(description="Gauss-Hermite nodes per dimension for the limits")
-    conv_nodes: PositiveCount = Field(
-        description="the same for the convolutional ResNet, which has p^2 times the pairs"
-    )
+    nodes: Nodes = Field(description="Gauss-Hermite nodes per dimension for the limits")
+    conv_nodes: Nodes = Field(description="the same for the convolutional ResNet, which has p^2 times the pairs")
     seeds: Seeds = Field(description="seeds of the initial weights; for the limits, of the inputs on the sphere")
     samples: PositiveCount = Field(description="n inputs, on the sphere and of the digits")
     dimension: PositiveCount = Field(description="d of the inputs on the sphere")
-    two_classes: Annotated[list[int], Len(2, 2)] = Field(description="the two digits of the two-class problem")
+    two_classes: Annotated[
+        list[Annotated[int, Field(ge=0, le=9, strict=True)]], Len(2, 2), AfterValidator(distinct)
+    ] = Field(description="the two digits of the two-class problem")
     relative_step: StepSize = Field(description="c in eta = c / lambda_max of the limit of the sum of all G^(h)")
     limits: LimitSettings = Field(description="least eigenvalue of K^(H) against depth")
     sphere: TrainingSettings = Field(description="training on the sphere with labels N(0, 1)")
@@ -88,7 +89,10 @@ class Settings(StudySettings):
     @model_validator(mode="after")
     def _pixels_divide(self) -> Settings:
         if self.dimension % self.pixels or 64 % self.pixels:
-            raise ValueError("pixels must divide dimension and the 64 numbers of a digit")
+            raise ValueError(
+                f"pixels must divide dimension and the 64 numbers of a digit: {self.pixels} does not divide "
+                f"{self.dimension if self.dimension % self.pixels else 64}"
+            )
         return self
 
     def width_of(self, part: TrainingSettings, architecture: str) -> int:

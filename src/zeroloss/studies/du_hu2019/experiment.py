@@ -9,15 +9,15 @@ from pydantic import Field, model_validator
 
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import LayerCount, PositiveCount, Seed, Seeds, StepSize, Widths
 
 STARTS = ("gaussian", "orthogonal")
 TARGETS = ("unit", "raw")
 TARGET_NAMES = {"unit": r"$\|W^*\|=1$", "raw": r"$W^*_{ij}\sim N(0,1)$", "unit_phi": r"$\|\Phi\|=1$"}
 
-Depth = Annotated[int, Field(ge=2, strict=True)]
+Depth = Annotated[LayerCount, Field(ge=2)]
 Depths = Annotated[list[Depth], Len(min_length=2)]
-Steps = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Len(min_length=1)]
+Steps = Annotated[list[Annotated[int, Field(ge=0, le=10**12, strict=True)]], Len(min_length=1)]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -85,7 +85,7 @@ class Settings(StudySettings):
     """Du, Hu 2019 with the experiment of Hu, Xiao, Pennington 2020."""
 
     inputs: PositiveCount = Field(description="d_x, rows of X before the QR reduction to n")
-    data_seed: Annotated[int, Field(ge=0, strict=True)] = Field(description="seed of X and W*, one fixed data set")
+    data_seed: Seed = Field(description="seed of X and W*, one fixed data set")
     failure: Ratio = Field(description="delta of the theorems, in the tables")
     theorem: TheoremSettings = Field(description="Theorem 4.1 of both papers")
     products: ProductSettings = Field(description="Lemma 6.1 and Proposition 6.2")
@@ -107,9 +107,9 @@ class Settings(StudySettings):
         if max(self.theorem.recorded_steps) > self.theorem.steps:
             raise ValueError(f"theorem.recorded_steps must not be above theorem.steps = {self.theorem.steps}")
         if not set(self.theorem.drawn_depths) <= set(self.theorem.depths):
-            raise ValueError("theorem.drawn_depths must be among theorem.depths")
+            raise ValueError(f"theorem.drawn_depths must be among theorem.depths = {self.theorem.depths}")
         if not set(self.theorem.drawn_widths) <= set(self.theorem.widths):
-            raise ValueError("theorem.drawn_widths must be among theorem.widths")
+            raise ValueError(f"theorem.drawn_widths must be among theorem.widths = {self.theorem.widths}")
         return self
 
 

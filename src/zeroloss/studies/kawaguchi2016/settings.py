@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import LayerCounts, PointCount, PositiveCount, Seeds, StepSize
 from zeroloss.theory import kawaguchi2016 as theory
 
 
@@ -27,7 +27,9 @@ def _falling(values: list[float]) -> list[float]:
     return sorted(values, reverse=True)
 
 
-Depths = Annotated[list[Annotated[int, Field(strict=True)]], Len(min_length=1), AfterValidator(_hidden)]
+Depths = Annotated[
+    list[Annotated[int, Field(ge=0, le=10_000, strict=True)]], Len(min_length=1), AfterValidator(_hidden)
+]
 Small = Annotated[float, Field(gt=0, lt=1)]
 Sizes = Annotated[list[Small], Len(min_length=2), AfterValidator(_falling)]
 
@@ -37,7 +39,7 @@ class SearchSettings(StudySettings):
 
     starts: PositiveCount = Field(description="random starts for each data set, depth, scale and stretch of descent")
     scales: Annotated[list[StepSize], Len(min_length=1)] = Field(description="standard deviations of a start's entries")
-    descents: Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Len(min_length=1)] = Field(
+    descents: Annotated[list[Annotated[int, Field(ge=0, le=10**12, strict=True)]], Len(min_length=1)] = Field(
         description="steps of gradient descent on the loss before the search"
     )
     descent_step: StepSize = Field(description="their step size")
@@ -59,7 +61,7 @@ class EscapeSettings(StudySettings):
     curve_perturbation: Small = Field(description="delta of the loss curves")
     curve_directions: PositiveCount = Field(description="directions of the loss curves, first data set alone")
     curve_steps: PositiveCount = Field(description="their length")
-    curve_points: PositiveCount = Field(description="points of a curve, evenly spaced in the logarithm of the step")
+    curve_points: PointCount = Field(description="points of a curve, evenly spaced in the logarithm of the step")
 
 
 class Settings(StudySettings):
@@ -68,14 +70,16 @@ class Settings(StudySettings):
     seeds: Seeds = Field(description="seeds of data sets, starts and directions")
     samples: PositiveCount = Field(description="number of examples N")
     inputs: PositiveCount = Field(description="input dimension d_x")
-    outputs: PositiveCount = Field(description="output dimension d_y, at most d_x")
+    outputs: Annotated[int, Field(ge=1, le=12, strict=True)] = Field(
+        description="output dimension d_y, at most d_x; the family has 2^d_y points and more"
+    )
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="size of the label noise")
     depths: Depths = Field(description="numbers of hidden layers H: H + 1 matrices")
-    widths: Widths = Field(description="hidden widths, the same for all layers of a network: the theorem's p")
+    widths: LayerCounts = Field(description="hidden widths, the same for all layers of a network: the theorem's p")
     shown_width: PositiveCount = Field(description="the width of the figures, of the search and of the escapes")
     way_lengths: Sizes = Field(description="lengths t of the ways up and down from each saddle")
     slice_half: StepSize = Field(description="half the side of the slices through two saddles")
-    slice_points: PositiveCount = Field(description="points on a side of a slice")
+    slice_points: Annotated[PointCount, Field(ge=2)] = Field(description="points on a side of a slice")
     search: SearchSettings = Field(description="critical points found from random starts")
     escape: EscapeSettings = Field(description="gradient descent away from saddles")
 

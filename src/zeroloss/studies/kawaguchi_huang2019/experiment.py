@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len
@@ -11,7 +11,16 @@ from pydantic import Field, model_validator
 from zeroloss.datasets.image_split import ImageSplit
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import ImageSources, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import (
+    ImageSources,
+    LayerCount,
+    LayerCounts,
+    PositiveCount,
+    Seed,
+    Seeds,
+    StepSize,
+    Widths,
+)
 from zeroloss.theory.kawaguchi_huang2019 import WidthConstants, construction_widths, parameter_count
 
 # the network of the proof, and what becomes of it when one choice is changed
@@ -24,10 +33,11 @@ VARIANT_NAMES = {
 }
 LABELS = ("true", "random")
 
-Depth = Annotated[int, Field(ge=2, strict=True)]
+Depth = Annotated[LayerCount, Field(ge=2)]
+Constant = Annotated[float, Field(gt=0, le=1e6)]
 Failure = Annotated[float, Field(gt=0, lt=1)]
-Samples = Annotated[int, Field(ge=2, strict=True)]
-Constants = Annotated[list[StepSize], Len(min_length=2)]
+Samples = Annotated[PositiveCount, Field(ge=2)]
+Constants = Annotated[list[Constant], Len(min_length=2)]
 
 
 class NetworkSettings(StudySettings):
@@ -39,9 +49,9 @@ class NetworkSettings(StudySettings):
     bias_variance: StepSize = Field(description="c_b, variance of initial thresholds")
     depth: Depth = Field(description="hidden layers H; Theorem 1 needs 2, its remark for H = 1 is another network")
     failure_probability: Failure = Field(description="delta in the widths")
-    hidden_constant: StepSize = Field(description="m_1..m_(H-2) over H^2 log(H n^2 / delta)")
-    bottleneck_constant: StepSize = Field(description="m_(H-1) over log(H n^2 / delta)")
-    last_constant: StepSize = Field(description="m_H over n")
+    hidden_constant: Constant = Field(description="m_1..m_(H-2) over H^2 log(H n^2 / delta)")
+    bottleneck_constant: Constant = Field(description="m_(H-1) over log(H n^2 / delta)")
+    last_constant: Constant = Field(description="m_H over n")
 
     @property
     def constants(self) -> WidthConstants:
@@ -80,7 +90,7 @@ class CrossEntropySettings(StudySettings):
 class TrainabilitySettings(StudySettings):
     """Probable trainability: random starts that reach epsilon, against the size d."""
 
-    seed: Annotated[int, Field(ge=0, strict=True)] = Field(description="inputs, labels and starts")
+    seed: Seed = Field(description="inputs, labels and starts")
     starts: PositiveCount = Field(description="random starts of each network")
     samples: Samples = Field(description="n, on the sphere")
     dimension: PositiveCount = Field(description="m_x")
@@ -98,12 +108,22 @@ class CapacitySettings(StudySettings):
     samples: Samples = Field(description="n, on the sphere")
     dimension: PositiveCount = Field(description="m_x")
     outputs: Widths = Field(description="m_y; labels uniform on [-1, 1]")
-    depths: Widths = Field(description="hidden layers H, all of one width")
+    depths: LayerCounts = Field(description="hidden layers H, all of one width")
     ratios: Constants = Field(description="d / (n m_y) to come near to with whole widths, below 1 from below")
     weight_variance: StepSize = Field(description="c_w of the starts; tanh units")
     bias_variance: StepSize = Field(description="c_b of the starts")
     starts: PositiveCount = Field(description="random starts of Levenberg-Marquardt for each data set and width")
     newton_steps: PositiveCount = Field(description="most steps of Levenberg-Marquardt")
+
+    @model_validator(mode="after")
+    def _few_equations(self) -> CapacitySettings:
+        sizes = max(self.ratios) * self.samples * max(self.outputs)
+        if sizes > 1e6:
+            raise ValueError(
+                f"samples times the largest of outputs and of ratios is {sizes:g}: it must be at most 1e6, for the widths "
+                "of that size are looked for one by one, and Levenberg-Marquardt solves dense systems"
+            )
+        return self
 
 
 class SizeSettings(StudySettings):
@@ -128,17 +148,33 @@ class Settings(StudySettings):
     @model_validator(mode="after")
     def _sizes_are_possible(self) -> Settings:
         if self.cross_entropy.samples > self.generalisation.samples:
-            raise ValueError("cross_entropy.samples must not exceed generalisation.samples, whose images it takes")
+            raise ValueError(
+                f"cross_entropy.samples must not exceed generalisation.samples = {self.generalisation.samples}, "
+                "whose images it takes"
+            )
         for samples in (self.generalisation.samples, self.cross_entropy.samples, *self.sizes.samples):
             for variant in VARIANTS:
-                widths_of(self, variant, samples)
+                _at_least_one(
+                    "network.hidden_constant, bottleneck_constant and last_constant",
+                    lambda variant=variant, samples=samples: widths_of(self, variant, samples),  # type: ignore[misc]
+                )
         for bottleneck in self.trainability.bottleneck_constants:
             for last in self.trainability.last_constants:
                 constants = WidthConstants(self.network.hidden_constant, bottleneck, last)
-                construction_widths(
-                    self.trainability.samples, self.network.depth, self.network.failure_probability, constants
+                _at_least_one(
+                    "trainability.bottleneck_constants and last_constants",
+                    lambda constants=constants: construction_widths(  # type: ignore[misc]
+                        self.trainability.samples, self.network.depth, self.network.failure_probability, constants
+                    ),
                 )
         return self
+
+
+def _at_least_one(settings: str, widths: Callable[[], tuple[int, ...]]) -> None:
+    try:
+        widths()
+    except ValueError as problem:
+        raise ValueError(f"{settings}: {problem}") from None
 
 
 def widths_of(settings: Settings, variant: str, samples: int) -> tuple[int, ...]:

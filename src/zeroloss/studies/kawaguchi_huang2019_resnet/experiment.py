@@ -15,7 +15,7 @@ from zeroloss.datasets.image_split import ImageSplit
 from zeroloss.datasets.random_images import RandomImages
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import BROUGHT_BY_USERS, ImageChoice, PositiveCount, Seeds, StepSize
+from zeroloss.studies.settings import BROUGHT_BY_USERS, ImageChoice, LayerCount, PositiveCount, Seeds, StepSize
 from zeroloss.theory import resnet_size
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class RandomSettings(StudySettings):
     test: PositiveCount = Field(description="test images, of the same law")
     side: PositiveCount = Field(description="pixels a side")
     channels: Literal[1, 3] = Field(description="1 or 3")
-    classes: Annotated[int, Field(ge=2)] = Field(description="number of labels K")
+    classes: Annotated[int, Field(ge=2, le=256, strict=True)] = Field(description="number of labels K")
 
 
 class Settings(StudySettings):
@@ -53,7 +53,7 @@ class Settings(StudySettings):
     )
     random: RandomSettings = Field(description="the data set Random")
     width: PositiveCount = Field(description="channels of the first stage; 64 in ResNet-18")
-    blocks: Annotated[list[PositiveCount], Len(min_length=1)] = Field(
+    blocks: Annotated[list[LayerCount], Len(1, 8)] = Field(
         description="residual blocks of each stage; 2, 2, 2, 2 in ResNet-18"
     )
     epochs: PositiveCount = Field(description="passes through the data E")
@@ -66,7 +66,7 @@ class Settings(StudySettings):
     @model_validator(mode="after")
     def _drop_within_the_run(self) -> Settings:
         if self.drop_after >= self.epochs:
-            raise ValueError(f"drop_after must be below epochs = {self.epochs}")
+            raise ValueError(f"drop_after must be below epochs = {self.epochs}, and is {self.drop_after}")
         return self
 
     @field_validator("sources")

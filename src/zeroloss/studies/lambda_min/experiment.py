@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.randomness import numpy_generator, torch_generator
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import PositiveCount, Widths
+from zeroloss.studies.settings import PositiveCount, Seed, Widths
 from zeroloss.theory import lambda_min as theory
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from zeroloss.progress import Progress
 
-Seed = Annotated[int, Field(ge=0, strict=True)]
 Dimensions = Annotated[Widths, Field(description="input dimensions d, from 2 on")]
 Separation = Annotated[float, Field(gt=0, le=0.5, description="a distance on the unit sphere")]
 
@@ -38,7 +37,9 @@ class SphereSettings(StudySettings):
     @model_validator(mode="after")
     def _fit(self) -> SphereSettings:
         if len(self.draws) != len(self.samples):
-            raise ValueError(f"draws has {len(self.draws)} entries for {len(self.samples)} sample sizes")
+            raise ValueError(
+                f"draws has {len(self.draws)} entries for {len(self.samples)} sample sizes: one for each is needed"
+            )
         if min(self.dimensions) < 2:
             raise ValueError("dimensions start at 2: the sphere of R^1 has two points")
         return self

@@ -9,7 +9,7 @@ from annotated_types import Len
 from pydantic import BeforeValidator, Field, model_validator
 
 from zeroloss.studies.contract import StudySettings
-from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import PointCount, PositiveCount, Seed, Seeds, StepSize, Widths
 
 
 def _label(value: Any) -> Any:
@@ -20,7 +20,7 @@ def _label(value: Any) -> Any:
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Inputs = Annotated[list[Number], Len(min_length=2)]
-Labels = Annotated[list[Annotated[int, BeforeValidator(_label)]], Len(min_length=2)]
+Labels = Annotated[list[Annotated[int, Field(ge=-1, le=1), BeforeValidator(_label)]], Len(min_length=2)]
 
 
 class ToySettings(StudySettings):
@@ -32,15 +32,17 @@ class ToySettings(StudySettings):
     @model_validator(mode="after")
     def _realizable(self) -> Self:
         if len(self.inputs) != len(self.labels):
-            raise ValueError(f"{len(self.inputs)} inputs and {len(self.labels)} labels: one label for each input")
+            raise ValueError(
+                f"labels: {len(self.inputs)} inputs and {len(self.labels)} labels: one label for each input"
+            )
         if len(set(self.labels)) < 2:
-            raise ValueError("both labels must occur")
+            raise ValueError("labels: both labels must occur")
         both = {x for x, y in zip(self.inputs, self.labels, strict=True) if y > 0} & {
             x for x, y in zip(self.inputs, self.labels, strict=True) if y < 0
         }
         if both:
             raise ValueError(
-                f"input {min(both):g} has both labels: no network can classify both, which Assumption 2 demands"
+                f"inputs: input {min(both):g} has both labels: no network can classify both, which Assumption 2 demands"
             )
         return self
 
@@ -55,7 +57,9 @@ class ThresholdToy(ToySettings):
     @model_validator(mode="after")
     def _threshold(self) -> Self:
         if self.of_label(-1).max() >= self.of_label(1).min():
-            raise ValueError("all inputs with label -1 must lie left of those with label 1, for one ReLU to fit them")
+            raise ValueError(
+                "inputs: all inputs with label -1 must lie left of those with label 1, for one ReLU to fit them"
+            )
         return self
 
 
@@ -66,10 +70,10 @@ class SymmetricToy(ToySettings):
     def _mirrored(self) -> Self:
         samples = sorted(zip(self.inputs, self.labels, strict=True))
         if samples != sorted((-x, y) for x, y in samples):
-            raise ValueError("with each (x, y) there must be (-x, y): then u = 0 is critical")
+            raise ValueError("inputs: with each (x, y) there must be (-x, y): then u = 0 is critical")
         # f = (u x)^2 - 2 must reach 1 on the positive samples and stay below -1 on the negative ones
         if np.abs(self.of_label(1)).min() < 3**0.5 * np.abs(self.of_label(-1)).max():
-            raise ValueError("positive inputs must be at least sqrt(3) times as far from 0 as negative ones")
+            raise ValueError("inputs: positive inputs must be at least sqrt(3) times as far from 0 as negative ones")
         return self
 
 
@@ -80,7 +84,7 @@ class DescentSettings(StudySettings):
     regularisers: Annotated[list[StepSize], Len(min_length=1)] = Field(description="lambda, each greater than 0")
     step: StepSize = Field(description="step size")
     steps: PositiveCount = Field(description="gradient descent steps")
-    records: PositiveCount = Field(description="steps recorded, evenly spaced in the logarithm")
+    records: PointCount = Field(description="steps recorded, evenly spaced in the logarithm")
     distance: StepSize = Field(description="standard deviation of the base network's start about its bad minimum")
     slope_scale: StepSize = Field(description="standard deviation of w at the start, where a = b = 0")
 
@@ -88,7 +92,7 @@ class DescentSettings(StudySettings):
 class CriticalSettings(StudySettings):
     """Points at which the gradient vanishes, and what they are."""
 
-    seed: Annotated[int, Field(ge=0, strict=True)] = Field(description="seed of the random starts")
+    seed: Seed = Field(description="seed of the random starts")
     starts: PositiveCount = Field(description="random starts for each network and lambda")
     scale: StepSize = Field(description="standard deviation of all trained parameters at the start")
     newton_steps: PositiveCount = Field(description="most Levenberg-Marquardt steps on the gradient's norm")
@@ -100,7 +104,7 @@ class CriticalSettings(StudySettings):
 class AssumptionSettings(StudySettings):
     """What becomes of the theorem without one of its assumptions."""
 
-    seed: Annotated[int, Field(ge=0, strict=True)] = Field(description="seed of the random moves")
+    seed: Seed = Field(description="seed of the random moves")
     copies: Annotated[Widths, Len(min_length=2, max_length=2)] = Field(
         description="how often the duplicated input has the label -1 and 1: Assumption 2 violated"
     )

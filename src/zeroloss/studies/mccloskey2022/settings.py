@@ -8,10 +8,10 @@ from annotated_types import Len
 from pydantic import Field
 
 from zeroloss.studies.contract import StudySettings
-from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import PointCount, PositiveCount, Seeds, StepSize, Widths
 
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Distance = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Distance = Annotated[float, Field(ge=1e-12, le=1, allow_inf_nan=False)]
 Distances = Annotated[list[Distance], Len(min_length=2)]
 Threshold = Annotated[Fraction, Field(description="fraction of the initial loss that counts as trained")]
 
@@ -77,7 +77,7 @@ class RadiusSettings(StudySettings):
     radii: Annotated[list[StepSize], Len(min_length=2)] = Field(description="radii of the spheres")
     steps: PositiveCount = Field(description="full-batch gradient steps")
     relative_step: StepSize = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
-    spectrum_points: PositiveCount = Field(description="steps, evenly spaced in log(step), with eigenvalues of H(k)")
+    spectrum_points: PointCount = Field(description="steps, evenly spaced in log(step), with eigenvalues of H(k)")
 
 
 class MethodSettings(StudySettings):
@@ -97,7 +97,7 @@ class MethodSettings(StudySettings):
     rmsprop_memory: Fraction = Field(description="alpha of RMSProp")
     adaptive_floor: StepSize = Field(description="epsilon added to the root of the mean squared gradient")
     threshold: Threshold
-    record_points: PositiveCount = Field(description="steps, evenly spaced in log(step), with patterns and distances")
+    record_points: PointCount = Field(description="steps, evenly spaced in log(step), with patterns and distances")
 
 
 class Settings(StudySettings):

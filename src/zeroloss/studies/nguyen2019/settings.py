@@ -10,11 +10,12 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from zeroloss.errors import UserError
 from zeroloss.studies.contract import StudySettings
-from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import LayerCount, PointCount, PositiveCount, Seed, Seeds, StepSize, Widths
 from zeroloss.theory.nguyen2019 import check_width
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
+Layer = Annotated[str, Field(pattern=r"^(([1-9]\d?)x([1-9]\d?) [1-9]\d{0,5}( /[1-9]\d?)?|pool|full [1-9]\d{0,6})$")]
 Variant = Literal["plain", "skip", "rand"]
 Scaling = Literal["layer", "network", "entries", "unit", "unit_layer"]  # those of training.surface.SCALINGS
 
@@ -42,28 +43,31 @@ def _first_block_at_hand(value: Any, info: ValidationInfo) -> Any:
     if info.context is None or not isinstance(value, list):
         return value  # settings stored with a result; or no list, which the type refuses
     if not value or not all(isinstance(block, dict) and "source" in block for block in value):
-        raise ValueError("it must be a list of blocks with a source each")
+        return value  # what is wrong with an entry, the type of the entries says
     from zeroloss.datasets import images
 
     available = images.available(info.context.get("data_root"))
-    chosen = [block | {"source": _first_at_hand(block["source"], info)} for block in value]
+    try:
+        chosen = [block | {"source": _first_at_hand(block["source"], info)} for block in value]
+    except ValueError:
+        return value
     return [next((block for block in chosen if block["source"] in available), chosen[-1])]
 
 
 ImageSource = Annotated[str, BeforeValidator(_first_at_hand, json_schema_input_type=str | list[str])]
 
 
-def _enough(hidden: int, samples: int) -> None:
+def _enough(name: str, hidden: int, samples: int) -> None:
     try:
         check_width(hidden, samples)
     except UserError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(f"{name}: {error}") from None
 
 
 class RankSettings(StudySettings):
     """Lemma 3.2: the rank of Psi(U) for random U, with M = N neurons in two hidden layers."""
 
-    seed: Annotated[int, Field(ge=0, strict=True)] = Field(description="seed of inputs and weights")
+    seed: Seed = Field(description="seed of inputs and weights")
     draws: PositiveCount = Field(description="draws of inputs and weights for each point")
     samples: Widths = Field(description="numbers of samples N; M = N hidden neurons, half in each of two layers")
     dimensions: Widths = Field(description="input dimensions d; the largest is judged")
@@ -71,7 +75,9 @@ class RankSettings(StudySettings):
     exact_samples: PositiveCount = Field(
         description="largest N at which a draw that float64 cannot certify is decided with many digits"
     )
-    digits: Annotated[int, Field(ge=50, strict=True)] = Field(description="decimal digits of that elimination")
+    digits: Annotated[int, Field(ge=50, le=100_000, strict=True)] = Field(
+        description="decimal digits of that elimination"
+    )
 
     @model_validator(mode="after")
     def _even(self) -> Self:
@@ -91,13 +97,13 @@ class SurfaceImages(StudySettings):
     seeds: Seeds = Field(description="seeds of initial weights and directions; the images are those of the first")
     epochs: PositiveCount = Field(description="passes over the images")
     batch: PositiveCount = Field(description="images per step")
-    compared_seeds: Annotated[int, Field(ge=0, strict=True)] = Field(
+    compared_seeds: Annotated[int, Field(ge=0, le=10**12, strict=True)] = Field(
         description="number of seeds, the first ones, for which the other readings of scaling are computed"
     )
 
     @model_validator(mode="after")
     def _checks(self) -> Self:
-        _enough(sum(self.widths), self.samples)
+        _enough("widths", sum(self.widths), self.samples)
         return self
 
 
@@ -114,7 +120,7 @@ class SurfaceSettings(StudySettings):
     scaling: Scaling = Field(description="length of the random directions: the reading that is drawn and judged")
     sigmoid_extent: StepSize = Field(description="half-width of the plane, sigmoid")
     softplus_extent: StepSize = Field(description="half-width of the plane, softplus")
-    points: Annotated[int, Field(ge=5, strict=True)] = Field(description="grid points per axis, odd")
+    points: Annotated[PointCount, Field(ge=5)] = Field(description="grid points per axis, odd")
     above: Factor = Field(description="a valley is bad if its least loss is more than this times the solution's")
     depth: Factor = Field(description="a valley counts if its rim is at least this times its least loss")
 
@@ -149,7 +155,7 @@ class DeepSettings(StudySettings):
         BeforeValidator(_first_block_at_hand, json_schema_input_type=list[DeepImages]),
         Len(min_length=1),
     ] = Field(description="images and epochs; of several entries the first with its data set at hand is taken")
-    depth: PositiveCount = Field(description="hidden layers")
+    depth: LayerCount = Field(description="hidden layers")
     width: PositiveCount = Field(description="neurons per hidden layer")
     rates: Annotated[list[StepSize], Len(min_length=1)] = Field(description="learning rates; the best is drawn bold")
     momentum: Momentum = Field(description="Nesterov momentum")
@@ -161,7 +167,7 @@ class DeepSettings(StudySettings):
 
     @model_validator(mode="after")
     def _checks(self) -> Self:
-        _enough(self.depth * self.width, self.taken.samples)
+        _enough("depth", self.depth * self.width, self.taken.samples)
         return self
 
 
@@ -174,7 +180,7 @@ class ArchitectureSettings(StudySettings):
     source: ImageSource = Field(description="a data set, or a list of which the first at hand is taken")
     samples: PositiveCount = Field(description="training images N; as many hidden neurons are wired")
     test_samples: PositiveCount = Field(description="test images")
-    layers: Annotated[list[str], Len(min_length=1)] = Field(
+    layers: Annotated[list[Layer], Len(min_length=1)] = Field(
         description="hidden layers: '3x3 64', '3x3 64 /2', 'pool', 'full 128'"
     )
     variants: Annotated[list[Variant], Len(min_length=1)] = Field(
@@ -194,6 +200,13 @@ class CnnSettings(StudySettings):
     gain: StepSize = Field(description="variance of hidden weights at the start times their fan-in")
     batch: PositiveCount = Field(description="images per step")
     record_every: PositiveCount = Field(description="epochs between records")
+
+    @model_validator(mode="after")
+    def _own_names(self) -> Self:
+        names = [one.name for one in self.architectures]
+        if len(set(names)) < len(names):
+            raise ValueError(f"architectures: every name must be different, and they are {', '.join(names)}")
+        return self
 
 
 class Settings(StudySettings):

@@ -8,7 +8,7 @@ from annotated_types import Len
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from zeroloss.studies.contract import StudySettings
-from zeroloss.studies.settings import ImageSources, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import ImageSources, LayerCount, PointCount, PositiveCount, Seeds, StepSize, Widths
 
 
 def _deep(depths: list[int]) -> list[int]:
@@ -51,12 +51,14 @@ class EscapeSettings(StudySettings):
     singular_depth: PositiveCount = Field(
         description="L at which singular values of the product are kept; one of depths"
     )
-    points: PositiveCount = Field(description="steps, spaced evenly in log(step), that are kept for the figures")
+    points: PointCount = Field(description="steps, spaced evenly in log(step), that are kept for the figures")
 
     @model_validator(mode="after")
     def _fit(self) -> EscapeSettings:
         if len(self.step_sizes) != len(self.depths):
-            raise ValueError(f"step_sizes has {len(self.step_sizes)} entries for {len(self.depths)} depths")
+            raise ValueError(
+                f"step_sizes has {len(self.step_sizes)} entries for {len(self.depths)} depths: one for each"
+            )
         if self.singular_depth not in self.depths:
             raise ValueError(f"singular_depth {self.singular_depth} is not one of depths {self.depths}")
         return self
@@ -100,7 +102,7 @@ class TheoremSettings(StudySettings):
 class IdentitySettings(StudySettings):
     """The exact identity as start (Bartlett, Helmbold, Long 2018)."""
 
-    depth: Annotated[int, Field(ge=2, strict=True)] = Field(description="L")
+    depth: Annotated[LayerCount, Field(ge=2)] = Field(description="L")
     step_size: StepSize = Field(description="eta")
     steps: PositiveCount = Field(description="the most steps")
 

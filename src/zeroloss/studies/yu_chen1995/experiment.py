@@ -26,7 +26,7 @@ STATIONARY = 1e-4
 # Curvatures within this of zero cannot be told from zero at such a gradient.
 FLAT = 1e-5
 
-Units = Annotated[int, Field(ge=2, strict=True)]
+Units = Annotated[PositiveCount, Field(ge=2)]
 
 
 class StartSettings(StudySettings):

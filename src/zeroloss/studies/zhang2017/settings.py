@@ -18,7 +18,7 @@ SOURCES = ("digits", "cifar10", "cifar10_lossy")
 
 def _known(source: str) -> str:
     if source not in SOURCES:
-        raise ValueError(f"this study has sizes for {', '.join(SOURCES)} only")
+        raise ValueError(f"source: this study has sizes for {', '.join(SOURCES)} only")
     return source
 
 
@@ -36,7 +36,7 @@ class Sizes(StudySettings):
     train: PositiveCount = Field(description="training images n")
     test: PositiveCount = Field(description="test images")
     batch: PositiveCount = Field(description="images a step")
-    margin: int = Field(ge=0, strict=True, description="zeros added on every side, room for random crops")
+    margin: int = Field(ge=0, le=1000, strict=True, description="zeros added on every side, room for random crops")
     crop: PositiveCount = Field(description="side of the crop")
     pool: PositiveCount = Field(description="pixels of the crop are averaged in squares of this side")
     inception_divisor: PositiveCount = Field(description="divisor of the widths of small Inception")
@@ -79,13 +79,13 @@ class Settings(StudySettings):
     def _fit_together(self) -> Settings:
         _known(self.source)
         if self.final_loss > self.overfit_loss:
-            raise ValueError("final_loss must be at most overfit_loss")
-        if any(sizes.crop % sizes.pool for sizes in (self.digits, self.cifar10)):
-            raise ValueError("crop must be a multiple of pool")
+            raise ValueError(f"final_loss must be at most overfit_loss = {self.overfit_loss:g}")
         for name, sizes, side in (("digits", self.digits, 8), ("cifar10", self.cifar10, 32)):
+            if sizes.crop % sizes.pool:
+                raise ValueError(f"{name}.crop is {sizes.crop}: crop must be a multiple of pool = {sizes.pool}")
             if sizes.crop > side + 2 * sizes.margin:
                 raise ValueError(
-                    f"{name}.crop is {sizes.crop}, above the images' side with margins, {side + 2 * sizes.margin}"
+                    f"{name}.crop is {sizes.crop}: it must not be above the images' side with margins, {side + 2 * sizes.margin}"
                 )
         return self
 

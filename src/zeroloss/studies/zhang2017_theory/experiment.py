@@ -10,11 +10,10 @@ from pydantic import Field, model_validator
 from zeroloss.datasets.image_split import ImageSplit
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import ImageSources, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import ImageSources, LayerCount, PositiveCount, Seed, Seeds, StepSize, Widths
 
-Seed = Annotated[int, Field(ge=0, strict=True)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Depth = Annotated[int, Field(ge=2, strict=True)]
+Depth = Annotated[LayerCount, Field(ge=2)]
 Sizes = Annotated[Widths, Len(min_length=2)]
 
 
@@ -29,7 +28,7 @@ class ConstructionSettings(StudySettings):
     )
     depths: Annotated[list[Depth], Len(min_length=1)] = Field(description="depths k of Corollary 1")
     depth_samples: PositiveCount = Field(description="n there")
-    drawn_samples: Annotated[int, Field(ge=3, strict=True)] = Field(description="n of the picture of c(x)")
+    drawn_samples: Annotated[PositiveCount, Field(ge=3)] = Field(description="n of the picture of c(x)")
 
     @model_validator(mode="after")
     def _midpoint(self) -> ConstructionSettings:
@@ -79,7 +78,7 @@ class Settings(StudySettings):
     @model_validator(mode="after")
     def _pool_is_enough(self) -> Settings:
         if self.pool < max(*self.rademacher.samples, *self.kernels.samples):
-            raise ValueError("pool must hold the largest sample size of rademacher and kernels")
+            raise ValueError(f"pool must hold the largest sample size of rademacher and kernels, and is {self.pool}")
         return self
 
 
