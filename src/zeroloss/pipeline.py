@@ -61,7 +61,7 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
 
     from zeroloss.datasets.recipes import Dataset
 
-    chosen = resolve_device(device)
+    chosen = resolve_device(device) if order["gpu"] else "cpu"
     # results depend on the number of threads in the last digits, so it is part of the step, not of the machine
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")

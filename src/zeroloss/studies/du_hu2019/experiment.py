@@ -130,8 +130,10 @@ def cells(settings: Settings) -> list[Cell]:
     )  # fmt: skip
     found = []
 
-    def add(name: str, parameters: dict[str, Any], seconds: float, memory_mb: int) -> None:
-        found.append(Cell(name, {**data, **parameters}, (), Cost(3 + seconds, memory_mb, 2.0)))
+    # estimated: a whole grid of networks moves its weights, at 9 GB/s of a core and some 3 TB/s of a GPU, of which a
+    # third is left beside the starts of kernels; narrow networks are all starts
+    def add(name: str, parameters: dict[str, Any], seconds: float, memory_mb: int, gpu_speedup: float = 100) -> None:
+        found.append(Cell(name, {**data, **parameters}, (), Cost(3 + seconds, memory_mb, 2.0, gpu_speedup)))
 
     def memory(depth: int, width: int, networks: int) -> int:
         return 400 + int(networks * depth * width**2 * 12 / 1e6)
@@ -165,7 +167,7 @@ def cells(settings: Settings) -> list[Cell]:
         2 * _seconds(depth, stuck_width(depth, stuck.gamma), heat.samples, len(stuck.seeds), stuck.steps)
         for depth in stuck.depths
     )
-    add("stuck", own, seconds, 500)
+    add("stuck", own, seconds, 500, gpu_speedup=1)
     own = {
         "experiment": "start", "products": products.model_dump(), "stable": stable.model_dump(),
         "samples": theorem.samples, "outputs": theorem.outputs, "seeds": theorem.seeds,
@@ -174,7 +176,7 @@ def cells(settings: Settings) -> list[Cell]:
     seconds = sum(_seconds(depth, stable.width, theorem.samples, tried, stable.steps) for depth in stable.depths)
     seconds += sum(products.factors) * len(products.aspects) * (products.draws * 8e-8 + products.networks * 1e-5)
     seconds += sum(products.factors) * products.norm_networks * products.norm_width**2 * 1.5e-8
-    add("start", own, seconds, memory(max(stable.depths), stable.width, tried))
+    add("start", own, seconds, memory(max(stable.depths), stable.width, tried), gpu_speedup=1)
     return found
 
 
