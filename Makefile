@@ -14,7 +14,7 @@ snakemake := $(python) -m snakemake --cores $(CORES) --rerun-triggers code param
 	--rerun-incomplete --show-failed-logs
 
 .DEFAULT_GOAL := help
-.PHONY: help environment reproduce smoke test test-quick lint schema bench clean clean-results lock unlock
+.PHONY: help environment reproduce smoke test test-quick lint schema cost-table bench clean clean-results lock unlock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,10 @@ lint: $(ready) ## ruff, types, snakefmt, snakemake --lint
 
 schema: $(ready) ## write workflow/schemas/config.schema.yaml from the models
 	$(python) -m zeroloss config --schema > workflow/schemas/config.schema.yaml
+
+cost-table: $(ready) ## write what the paper scale needs into docs/cluster.md
+	@table=$$(mktemp) && ZEROLOSS_DATA= XDG_CACHE_HOME=$$(dirname $$table)/none $(python) -m zeroloss cost --scale paper > $$table && \
+	sed -i.bak -e "/^<!-- cost:/r $$table" -e '/^<!-- cost:/,/^<!-- end of cost/{//!d;}' docs/cluster.md && rm docs/cluster.md.bak $$table
 
 bench: $(ready) ## measure the engines against plain scripts and the floor
 	$(python) benchmarks/du2018a_speed.py

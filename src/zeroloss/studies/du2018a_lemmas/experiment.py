@@ -129,7 +129,7 @@ def _costs(settings: Settings) -> dict[str, Cost]:
     trained = len(descent.seeds) * descent.steps * sum(m * step for m in descent.widths)
     swept = len(descent.seeds) * descent.steps * (len(descent.sweep_relative_steps) + 1)
     seconds = 3 + trained + swept * sum(m * step for m in descent.sweep_widths)
-    found["descent"] = Cost(seconds, 500, gpu_speedup=20)
+    found["descent"] = Cost(seconds, 600, gpu_speedup=20)
     return found
 
 

@@ -135,8 +135,9 @@ def cells(settings: Settings) -> list[Cell]:
     def add(name: str, parameters: dict[str, Any], seconds: float, memory_mb: int, gpu_speedup: float = 100) -> None:
         found.append(Cell(name, {**data, **parameters}, (), Cost(3 + seconds, memory_mb, 2.0, gpu_speedup)))
 
-    def memory(depth: int, width: int, networks: int) -> int:
-        return 400 + int(networks * depth * width**2 * 12 / 1e6)
+    def memory(depth: int, width: int, networks: int, bytes_of_weight: int = 20) -> int:
+        """Weights, their start and gradient in float32, and what products of them leave; measured."""
+        return 450 + int(networks * depth * width**2 * bytes_of_weight / 1e6)
 
     def sweep(part: TheoremSettings | HeatSettings, depths: list[int], start: str) -> tuple[float, int]:
         """Seconds and memory; an orthogonal network is computed at width n + d_out at most."""
@@ -146,7 +147,8 @@ def cells(settings: Settings) -> list[Cell]:
             for depth in depths
             for width in part.widths
         )
-        return seconds, memory(max(depths), most, len(part.seeds))
+        # spectra of the theorem are taken in float64
+        return seconds, memory(max(depths), most, len(part.seeds), 32 if part is theorem else 20)
 
     common = theorem.model_dump(include={"seeds", "samples", "outputs", "depths", "widths", "steps", "accuracy"})
     for start in STARTS:
@@ -167,7 +169,7 @@ def cells(settings: Settings) -> list[Cell]:
         2 * _seconds(depth, stuck_width(depth, stuck.gamma), heat.samples, len(stuck.seeds), stuck.steps)
         for depth in stuck.depths
     )
-    add("stuck", own, seconds, 500, gpu_speedup=1)
+    add("stuck", own, seconds, 550, gpu_speedup=1)
     own = {
         "experiment": "start", "products": products.model_dump(), "stable": stable.model_dump(),
         "samples": theorem.samples, "outputs": theorem.outputs, "seeds": theorem.seeds,

@@ -192,7 +192,7 @@ def _generalisation_cost(samples: int, widths: Mapping[str, tuple[int, ...]], se
     last = max(group[-1] for group in widths.values())
     # products of features, one eigendecomposition, and for each recorded step weights and predictions of 20 columns
     flops = 2.0 * samples**2 * last + 25.0 * samples**3 + points * 80.0 * samples * last
-    memory = 450 + (3.0 * samples * last + 6.0 * samples**2) * 8 / 2**20
+    memory = 600 + (3.0 * samples * last + 6.0 * samples**2) * 8 / 2**20
     # float64 products gain more on a GPU, eigendecompositions less
     return Cost(3 + seeds * len(widths) * flops / 25e9, int(memory), gpu_speedup=30)
 

@@ -126,7 +126,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 def _cost(sizes: Sequence[tuple[int, int]], dimensions: int) -> Cost:
     seconds = sum(draws * (8e-11 * n**3 + 2e-8 * n**2 + 3e-5) for n, draws in sizes) * dimensions
-    memory = int(400 + 80 * max(n for n, _ in sizes) ** 2 / 2**20)
+    memory = int(650 + 80 * max(n for n, _ in sizes) ** 2 / 2**20)
     # eigenvalues of some thousand rows in float64, which a GPU reduces step by step too
     return Cost(4 + seconds, memory_mb=memory, disk_mb=0.3, gpu_speedup=10)
 

@@ -68,7 +68,7 @@ def _cost(part: str, settings: Settings) -> Cost:
         return Cost(3 + runs * r.steps * r.width * 2 * r.samples**2 / 25e9, 500, 0.2, gpu_speedup=1)
     m = settings.methods
     flops = 5 * len(m.seeds) * m.steps * 4.0 * m.samples * m.dimension * m.width
-    memory = 450 + int(len(m.seeds) * m.width * (m.samples * 14 + m.dimension * 28) / 2**20)
+    memory = 600 + int(len(m.seeds) * m.width * (m.samples * 14 + m.dimension * 28) / 2**20)
     return Cost(3 + flops / 12e9, memory, 0.3, gpu_speedup=50)
 
 

@@ -38,7 +38,7 @@ def recipes(settings: Settings) -> list[Recipe]:
 def cells(settings: Settings) -> list[Cell]:
     rank = settings.rank
     work = sum(n**3 for n in rank.samples) * rank.draws * len(rank.dimensions) * 4
-    found = [Cell("rank", {"part": "rank", **rank.model_dump(mode="json")}, (), Cost(4 + work * 1.5e-9, 450))]
+    found = [Cell("rank", {"part": "rank", **rank.model_dump(mode="json")}, (), Cost(4 + work * 1.5e-9, 550))]
     found += [_surface_cell(settings, activation) for activation in ACTIVATIONS]
     deep, taken = settings.deep, settings.deep.taken
     runs = 2 * len(taken.seeds) * len(deep.rates)

@@ -100,7 +100,7 @@ def cells(settings: Settings) -> list[Cell]:
             "construction",
             part.model_dump(),
             names,
-            Cost(4 + cubes * 6e-11, 300 + 60 * max(part.samples) ** 2 // 2**20),
+            Cost(4 + cubes * 6e-11, 450 + 60 * max(part.samples) ** 2 // 2**20),
         )
     ]
     kernel_rules = {
