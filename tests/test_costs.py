@@ -46,7 +46,9 @@ def test_hours_of_cores_and_of_gpus_are_apart():
 def test_the_sentence_before_a_run_counts_a_gpu_apart():
     some = [Cost(7200, 500, gpu_speedup=100), Cost(3600, 400)]
     assert "about 3.0 h of one core (2.0 h on 2)" in costs.describe(some, 2)
-    assert "an estimated 82 s of one GPU and about 60 min of one core (60 min on 2)" in costs.describe(some, 2, gpu=True)
+    assert "an estimated 82 s of one GPU and about 60 min of one core (60 min on 2)" in costs.describe(
+        some, 2, gpu=True
+    )
     assert some[0].gpu_seconds == GPU_START_SECONDS + 72 and some[1].gpu_seconds == 0
 
 
