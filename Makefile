@@ -42,12 +42,13 @@ test: $(ready) ## all tests
 test-quick: $(ready) ## tests that take seconds
 	$(python) -m pytest -m "not slow and not workflow and not browser" $(ARGS)
 
-lint: $(ready) ## ruff, types, snakefmt, snakemake --lint
-	$(python) -m ruff check src tests benchmarks
-	$(python) -m ruff format --check src tests benchmarks
+lint: $(ready) ## ruff, types, snakefmt, snakemake --lint, known vulnerabilities
+	$(python) -m ruff check src tests benchmarks .ci
+	$(python) -m ruff format --check src tests benchmarks .ci
 	$(python) -m mypy
 	$(python) -m snakefmt --check Snakefile workflow
 	$(python) -m snakemake --lint
+	$(python) .ci/audit.py
 
 schema: $(ready) ## write workflow/schemas/config.schema.yaml from the models
 	$(python) -m zeroloss config --schema > workflow/schemas/config.schema.yaml

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -36,6 +38,7 @@ NEVER = {
     "eval", "exec", "compile", "__import__", "system", "popen", "extractall", "extract", "unpack_archive", "read_pickle",
     "mktemp", "unsafe_load", "full_load", "from_pickle", "memmap",
 }  # fmt: skip
+real_run = subprocess.run
 OWN_METHODS = {"compile": "re", "eval": "network"}  # re.compile(...), network.eval()
 
 
@@ -64,8 +67,7 @@ def findings(source: str, name: str = "src/zeroloss/x.py") -> list[str]:
             if called == "get" and of == "os.environ" and ast.unparse(node.args[0]) not in READ:
                 found.append(f"{node.lineno}: reads {ast.unparse(node.args[0])}")
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("pickle", "dill", "cloudpickle", "joblib"):
-            if node.attr not in PICKLES.get(name, set()):
-                found.append(f"{node.lineno}: {ast.unparse(node)}")
+            found += [] if node.attr in PICKLES.get(name, set()) else [f"{node.lineno}: {ast.unparse(node)}"]
         if isinstance(node, ast.ImportFrom) and node.module in ("pickle", "dill", "cloudpickle", "joblib"):
             found.append(f"{node.lineno}: from {node.module} import")
         if (
@@ -79,12 +81,12 @@ def findings(source: str, name: str = "src/zeroloss/x.py") -> list[str]:
             and ast.unparse(node.value) == "os.environ"
             and isinstance(node.ctx, ast.Load)
         ):
-            if ast.unparse(node.slice) not in READ:
-                found.append(f"{node.lineno}: os.environ[{ast.unparse(node.slice)}]")
+            variable = ast.unparse(node.slice)
+            found += [] if variable in READ else [f"{node.lineno}: os.environ[{variable}]"]
     whole = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ"]
     parts = sum(isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ" for node in ast.walk(tree))
     parts += sum(isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ.get" for node in ast.walk(tree))
-    if len(whole) > parts or "os.getenv" in ast.unparse(tree):
+    if len(whole) > parts or "os.getenv" in source:
         found.append("the environment as a whole")
     return found
 
@@ -203,3 +205,66 @@ def test_markup_is_made_of_escaped_text_alone():
     for text in ("<img src=x onerror=alert(1)>", "a^(<b>)", "x_{<script>}", '"><svg onload=1>', "m^{-1/2}&lt;"):
         shown = str(mathematics(text))
         assert set(re.findall(r"<(/?\w+)", shown)) <= {"sup", "/sup", "sub", "/sub"}, shown
+
+
+# ------------------------------------------------------------------------------------------------------- dependencies
+
+
+@pytest.fixture
+def audit(project, monkeypatch):
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("audit", project / ".ci/audit.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "reachable", lambda: True)
+    return module
+
+
+def said(*packages):
+    return json.dumps({"dependencies": list(packages), "fixes": []})
+
+
+def test_an_advisory_on_a_locked_version_fails_the_audit(audit, monkeypatch, capsys):
+    bad = {"name": "a", "version": "1", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2"], "description": "d"}]}
+    good = {"name": "b", "version": "1", "vulns": []}
+    unknown = {"name": "c", "skip_reason": "not on the index"}
+    monkeypatch.setattr(audit, "ask", lambda ignored: said(bad, good, unknown))
+    assert audit.main() == 1
+    shown = capsys.readouterr()
+    assert "a 1: PYSEC-1, mended in 2" in shown.err and "1 known vulnerabilities in 2 of 3 packages" in shown.out
+    monkeypatch.setattr(audit, "ask", lambda ignored: said(good))
+    assert audit.main() == 0
+
+
+def test_the_audit_is_skipped_in_one_line_where_nobody_answers(audit, monkeypatch, capsys):
+    monkeypatch.setattr(audit, "ask", lambda ignored: None)
+    assert audit.main() == 0
+    assert capsys.readouterr().out.startswith("audit skipped:")
+    monkeypatch.undo()
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert audit.main() == 0
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_an_audit_without_an_end_is_ended(audit, monkeypatch):
+    monkeypatch.setattr(audit, "SECONDS_IN_ALL", 0.2)
+    monkeypatch.setattr(audit.subprocess, "run", lambda command, **more: real_run(["sleep", "30"], **more))
+    assert audit.ask({}) is None
+    monkeypatch.setattr(
+        audit.subprocess, "run", lambda command, **more: real_run(["sh", "-c", "echo no module >&2"], **more)
+    )
+    with pytest.raises(SystemExit, match="pip-audit does not run"):
+        audit.ask({})
+
+
+def test_ignored_advisories_have_a_reason(project):
+    import tomllib
+
+    ignored = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["zeroloss"]["audit"]["ignored"]
+    for identifier, reason in ignored.items():
+        assert re.fullmatch(r"(PYSEC|GHSA|CVE)-[\w-]+", identifier) and len(reason) > 20, identifier
