@@ -14,7 +14,7 @@ snakemake := $(python) -m snakemake --cores $(CORES) --rerun-triggers code param
 	--rerun-incomplete --show-failed-logs
 
 .DEFAULT_GOAL := help
-.PHONY: help environment reproduce smoke test test-quick lint schema bench clean clean-results lock unlock
+.PHONY: help environment reproduce smoke test test-quick lint schema cost-table bench clean clean-results lock unlock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,15 +42,20 @@ test: $(ready) ## all tests, on two cores
 test-quick: $(ready) ## tests that take seconds
 	$(python) -m pytest -m "not slow and not workflow and not browser" $(ARGS)
 
-lint: $(ready) ## ruff, types, snakefmt, snakemake --lint
-	$(python) -m ruff check src tests benchmarks
-	$(python) -m ruff format --check src tests benchmarks
+lint: $(ready) ## ruff, types, snakefmt, snakemake --lint, known vulnerabilities
+	$(python) -m ruff check src tests benchmarks .ci
+	$(python) -m ruff format --check src tests benchmarks .ci
 	$(python) -m mypy
 	$(python) -m snakefmt --check Snakefile workflow
 	$(python) -m snakemake --lint
+	$(python) .ci/audit.py
 
 schema: $(ready) ## write workflow/schemas/config.schema.yaml from the models
 	$(python) -m zeroloss config --schema > workflow/schemas/config.schema.yaml
+
+cost-table: $(ready) ## write what the paper scale needs into docs/cluster.md
+	@table=$$(mktemp) && ZEROLOSS_DATA= XDG_CACHE_HOME=$$(dirname $$table)/none $(python) -m zeroloss cost --scale paper > $$table && \
+	sed -i.bak -e "/^<!-- cost:/r $$table" -e '/^<!-- cost:/,/^<!-- end of cost/{//!d;}' docs/cluster.md && rm docs/cluster.md.bak $$table
 
 bench: $(ready) ## measure the engines against plain scripts and the floor
 	$(python) benchmarks/du2018a_speed.py

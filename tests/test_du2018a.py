@@ -238,7 +238,7 @@ def test_figures_are_drawn_without_torch(name, tmp_path):
         f"study, figure = plan.figures[{name!r}]\n"
         "with house_style():\n"
         f"    canvas = figure.draw(pd.read_parquet({str(path)!r}), plan.config.study('du2018a'), **figure.options)\n"
-        f"    save(canvas, Path({str(tmp_path)!r}) / 'f', title='t', note=figure.caption, key='k')\n"
+        f"    save(canvas, Path({str(tmp_path)!r}) / 'f', title='t', note=figure.caption, provenance={{'key': 'k'}})\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True, timeout=120)

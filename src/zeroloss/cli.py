@@ -104,7 +104,10 @@ def _parser() -> argparse.ArgumentParser:
         "check", _check, "judge a study's claims from metrics that are there, and print them", [settings, where]
     )
     check.add_argument("study", metavar="STUDY")
-    command("cost", _cost, "what a scale will need: jobs, time, memory, disk", [settings])
+    need = command("cost", _cost, "what a scale will need: jobs, core-hours, GPU-hours, memory, disk", [settings])
+    need.add_argument(
+        "--measured", type=Path, metavar="DIR", help="compare with what the jobs of a results folder have taken"
+    )
     config = command("config", _config, "print the checked settings, or their schema", [settings])
     config.add_argument("--schema", action="store_true", help="print the JSON schema of config.yaml instead")
     look = command("inspect", _inspect, "print the provenance inside a file of results/", [])
@@ -155,6 +158,14 @@ def _plan(given: argparse.Namespace) -> Any:
     if getattr(given, "device", None):
         overrides["device"] = given.device
     return make_plan(given.scale, overrides)
+
+
+def _scale_of(given: argparse.Namespace, results: Path | None) -> None:
+    """results/laptop is of the scale laptop, where nothing else is said."""
+    from zeroloss.config import SCALES
+
+    if given.scale is None and results is not None and results.resolve().name in SCALES:
+        given.scale = results.resolve().name
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -262,12 +273,13 @@ def _judge(plan: Any, study: str, results: Path) -> None:
 
 
 def _cost(given: argparse.Namespace) -> None:
-    from zeroloss.costs import describe
+    from zeroloss import costs
 
+    _scale_of(given, given.measured)
     plan = _plan(given)
-    for name in plan.studies:
-        print(f"{name}: {describe(plan.cost(name))}")
-    print(f"all: {describe(plan.cost())}")
+    planned = {name: {cell.name: cell.cost for cell in cells.values()} for name, cells in plan.cells.items()}
+    print(f"scale {plan.scale}\n")
+    print(costs.measured(planned, given.measured) if given.measured else costs.table(planned))
 
 
 def _config(given: argparse.Namespace) -> None:
@@ -289,10 +301,8 @@ def _inspect(given: argparse.Namespace) -> None:
 
 def _verify(given: argparse.Namespace) -> None:
     from zeroloss import costs, verification
-    from zeroloss.config import SCALES
 
-    if given.scale is None and (given.results.name in SCALES):
-        given.scale = given.results.name
+    _scale_of(given, given.results)
     if given.cells < 1:
         raise UserError(f"--cells {given.cells}: at least 1 cell has to be computed again")
     plan = _plan(given)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,8 @@ def make_dataset(order: Order, results: Path, root: Path | None) -> None:
         ) from None
     data = recipe.build(root)
     provenance = {name: order[name] for name in ("key", "name", "recipe", "sources", "code")}
-    data.write(results / "datasets" / f"{order['name']}.npz", {**provenance, "versions": versions()})
+    made = {**provenance, "sha256": data.checksum(), "versions": versions()}
+    data.write(results / "datasets" / f"{order['name']}.npz", made)
 
 
 def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: bool = False) -> None:
@@ -95,7 +96,7 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
 
     from zeroloss.datasets.recipes import Dataset
 
-    chosen = resolve_device(device)
+    chosen = resolve_device(device) if order["gpu"] else "cpu"
     # results depend on the number of threads in the last digits, so it is part of the step, not of the machine
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
@@ -114,6 +115,8 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
             torch.cuda.set_device(held.enter_context(own_device(visible_devices())))
         table = study.run(order["parameters"], datasets, device=chosen, quiet=quiet, **more)
     provenance = {name: order[name] for name in ("key", "study", "name", "parameters", "datasets", "code")}
+    # what was read, whichever machine made it: a key tells only how it was to be made
+    provenance["data"] = {name: data.checksum() for name, data in zip(order["datasets"], datasets, strict=True)}
     hardware = torch.cuda.get_device_name() if chosen == "cuda" else "cpu"
     processor = torch.backends.cpu.get_cpu_capability()
     provenance |= {"versions": versions(), "device": hardware, "processor": processor, "threads": threads}
@@ -147,10 +150,40 @@ def collect_metrics(order: Order, results: Path) -> None:
         "key": order["key"],
         "study": order["study"],
         "cells": dict(order["cells"]),
+        "seeds": sorted({seed for one in made for seed in _seeds(one["parameters"])}),
+        "data": {
+            name: sorted({one["data"][name] for one in made if name in one["data"]})
+            for name in sorted({name for one in made for name in one["data"]})
+        },
+        "code": sorted({one["code"] for one in made}),
         "versions": [dict(pair) for pair in sorted({tuple(sorted(one["versions"].items())) for one in made})],
         "devices": sorted({one["device"] for one in made}),
+        "processors": sorted({one["processor"] for one in made}),
     }
     storage.write_table(table, results / "metrics" / f"{order['study']}.parquet", provenance)
+
+
+def _seeds(parameters: Any) -> Iterator[int]:
+    """Every seed among the parameters of a cell, at any depth: ``seed``, ``seeds``, ``data_seed`` and the like."""
+    if isinstance(parameters, Mapping):
+        for key, value in parameters.items():
+            if key.rpartition("_")[2] in ("seed", "seeds"):
+                yield from (int(one) for one in (value if isinstance(value, list | tuple) else [value]))
+            else:
+                yield from _seeds(value)
+    elif isinstance(parameters, list | tuple):
+        for one in parameters:
+            yield from _seeds(one)
+
+
+def _history(order: Order, results: Path) -> dict[str, Any]:
+    """How a figure or table is made: its order, and what its study's metrics say of the cells behind it."""
+    made = storage.read_provenance(results / "metrics" / f"{order['study']}.parquet")
+    names = ("key", "name", "title", "caption", "study", "scale", "settings", "published", "metrics")
+    own = {name: order[name] for name in names}
+    cells = {name: made[name] for name in ("seeds", "data", "devices", "processors")}
+    here = {"code": order["code"], "versions": versions()}
+    return {**own, **cells, **{name: {"here": here[name], "cells": made[name]} for name in here}}
 
 
 def _inputs(order: Order, results: Path) -> tuple[Study, Any, pd.DataFrame]:
@@ -179,20 +212,28 @@ def draw_figure(order: Order, results: Path) -> None:
         canvas = figure.draw(metrics, settings, **figure.options)
         note = f"{figure.name}, scale {order['scale']}. {figure.caption}"
         title = f"{study.paper}: {figure.title}"
-        save(canvas, results / "figures" / figure.name, title=title, note=note, key=order["key"])
+        save(canvas, results / "figures" / figure.name, title=title, note=note, provenance=_history(order, results))
 
 
 def make_table(order: Order, results: Path) -> None:
-    """Write one table: ``tables/<name>.csv`` (full precision), ``.md`` and ``.tex`` (four digits)."""
+    """Write one table: ``tables/<name>.csv`` (full precision), ``.md`` and ``.tex`` (four digits).
+
+    A csv file has no place for more than its cells: its provenance is in the two others, with its checksum.
+    """
+    import hashlib
+
     study, settings, metrics = _inputs(order, results)
     declared = _by_name(study.tables(settings), order["name"])
     table = declared.make(metrics, settings)
     stem = results / "tables" / declared.name
-    caption = f"{declared.caption} Scale: {order['scale']}."
-    storage.write_text(stem.with_suffix(".md"), f"{table.to_markdown(index=False, floatfmt='.4g')}\n\n{caption}\n")
+    caption = f"{declared.caption} Scale: {order['scale']}. [key {order['key']}]"
+    cells = table.to_csv(index=False, lineterminator="\n")
+    provenance = {**_history(order, results), "csv_sha256": hashlib.sha256(cells.encode()).hexdigest()}
+    shown = table.to_markdown(index=False, floatfmt=".4g")
+    storage.write_text(stem.with_suffix(".md"), f"{shown}\n\n{caption}\n\n{storage.as_comment(provenance, '.md')}\n")
     latex = table.to_latex(index=False, escape=True, float_format="%.4g", caption=caption, label=f"tab:{declared.name}")
-    storage.write_text(stem.with_suffix(".tex"), latex)
-    storage.write_text(stem.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
+    storage.write_text(stem.with_suffix(".tex"), f"{storage.as_comment(provenance, '.tex')}\n{latex}")
+    storage.write_text(stem.with_suffix(".csv"), cells)
 
 
 def judge_claims(order: Order, results: Path) -> None:

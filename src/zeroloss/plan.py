@@ -22,7 +22,7 @@ from zeroloss.errors import UserError
 from zeroloss.provenance import digest, fingerprint
 from zeroloss.report import coverage, inventory, page
 from zeroloss.studies import all_studies
-from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS, Cell, Claim, Cost, Figure, Study, Table
+from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS, Cell, Claim, Figure, Study, Table
 
 Order = dict[str, Any]
 
@@ -86,10 +86,6 @@ class Plan:
         for name in self.recipes:
             self.dataset(name)
 
-    def cost(self, study: str | None = None) -> list[Cost]:
-        """Expected costs of the cells of one study, or of all."""
-        return [cell.cost for name, group in self.cells.items() if study in (None, name) for cell in group.values()]
-
     # Orders, from the ground up. Each is cached because the keys of later ones contain those of earlier ones.
 
     @functools.cache  # noqa: B019  a plan lives as long as the process
@@ -106,6 +102,8 @@ class Plan:
             "study": study,
             "parameters": dict(cell.parameters),
             "resumable": cell.resumable,
+            # a cell that only a CPU computes gets no GPU, whatever the device
+            "gpu": cell.cost.gpu_speedup > 0,
             "datasets": {dataset: self.dataset(dataset)["key"] for dataset in cell.datasets},
         }
         return _order(content, name=name, code=fingerprint(self.studies[study].run, pipeline.run_cell))

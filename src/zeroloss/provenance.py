@@ -46,11 +46,14 @@ def digest(value: Any) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python, this package and the libraries that can change a result."""
+    import importlib
     import platform
     from importlib import metadata
 
-    found = {"python": platform.python_version()}
-    for name in (PACKAGE, *_RECORDED_PACKAGES):
+    # imported by its name: the number of a release is recorded, but is no code that a step reaches; and it is the one
+    # of this source, whether the package is installed or not
+    found = {"python": platform.python_version(), PACKAGE: importlib.import_module(PACKAGE).__version__}
+    for name in _RECORDED_PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -48,6 +48,18 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def as_text(provenance: Mapping[str, Any]) -> str:
+    """Provenance as one line of JSON in ASCII: what pictures and texts carry in their metadata under ``zeroloss``."""
+    return json.dumps(provenance, sort_keys=True, separators=(",", ":"))
+
+
+def as_comment(provenance: Mapping[str, Any], suffix: str) -> str:
+    """Provenance as one line that a reader of a .md or .tex file does not see."""
+    line = f"{METADATA_KEY.decode()} {as_text(provenance)}"
+    # two hyphens would end an HTML comment; within a JSON text one may be written as its number
+    return f"% {line}" if suffix == ".tex" else f"<!-- {line.replace('--', '-' + chr(92) + 'u002d')} -->"
+
+
 def write_table(table: pd.DataFrame, path: Path | str, provenance: Mapping[str, Any]) -> None:
     """Write a tidy table as parquet, with ``provenance`` (JSON values) in the file's metadata.
 

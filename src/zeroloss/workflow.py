@@ -45,6 +45,10 @@ def announce(plan: Plan, results: Path, cores: int, local: bool) -> None:
     ]
     if not waiting:
         return
-    print(f"zeroloss, scale {plan.scale}: {costs.describe(waiting, cores)}.", file=sys.stderr, flush=True)
+    print(
+        f"zeroloss, scale {plan.scale}: {costs.describe(waiting, cores, gpu=plan.config.device == 'cuda')}.",
+        file=sys.stderr,
+        flush=True,
+    )
     if local:
         costs.require(waiting, cores, results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -14,6 +15,8 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydantic import Field
 
 from zeroloss import storage, studies
@@ -90,17 +93,36 @@ def order(plan: Any) -> dict[str, Any]:
     return {"scale": "tiny", "settings": {"scale": "tiny", "studies": {"toy": settings}}, "key": "0" * 32}
 
 
+MADE = {
+    "key": "a" * 32,
+    "study": "toy",
+    "scale": "tiny",
+    "seeds": [7, 11],
+    "data": {"sphere_n3": ["b" * 64]},
+    "published": {"toy_fig1": "c" * 64},
+    "code": {"here": "d" * 32, "cells": ["e" * 32]},
+    "versions": {"here": {"python": "3.13.0"}, "cells": [{"python": "3.11.7", "torch": "2.13.0<x>"}]},
+    "devices": ["NVIDIA H100"],
+    "processors": ["AVX512"],
+}
+
+
 @pytest.fixture
 def results(tmp_path: Path, plan: Any) -> Path:
     """What a run leaves, before the page is written."""
     svg = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="300pt" height="150.4pt"></svg>'
     for name in ("toy_curve", "toy_paper"):
-        for ending in ("svg", "pdf", "png"):
+        for ending in ("svg", "pdf"):
             storage.write_text(tmp_path / "figures" / f"{name}.{ending}", svg)
-    for ending in ("md", "tex"):
-        storage.write_text(tmp_path / "tables" / f"toy_rates.{ending}", "rates")
+        fields = PngInfo()
+        fields.add_text("zeroloss", storage.as_text(MADE))
+        Image.new("L", (1, 1)).save(tmp_path / "figures" / f"{name}.png", pnginfo=fields)
     rates = pd.DataFrame({"set": ["a<b", None], "width": [10, 20], "rate": [0.123456, float("nan")]})
-    storage.write_text(tmp_path / "tables" / "toy_rates.csv", rates.to_csv(index=False))
+    cells = rates.to_csv(index=False)
+    storage.write_text(tmp_path / "tables" / "toy_rates.csv", cells)
+    made_so = {**MADE, "csv_sha256": hashlib.sha256(cells.encode()).hexdigest()}
+    for ending in (".md", ".tex"):
+        storage.write_text(tmp_path / "tables" / f"toy_rates{ending}", storage.as_comment(made_so, ending))
     head = {"study": "toy", "expected": "<= 1", "measured": "0.5", "spread": "", "tolerance": "0.1", "note": "a & b"}
     claims = [
         {"id": one.name, "items": " ".join(one.items), "statement": one.statement, **head, "verdict": verdict}
@@ -199,6 +221,35 @@ def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
     assert not any("//" in link for link in reader.values("img", "src"))
     assert not re.search(r"url\(|@import|@font-face", html)
     assert not {"script", "iframe", "object", "embed"} & {tag for tag, _ in reader.tags}
+
+
+def test_each_figure_and_table_says_how_it_was_made(html: str) -> None:
+    blocks = re.findall(r'<details class="made">.*?</details>', html, re.DOTALL)
+    assert len(blocks) == len(FIGURES) + len(TABLES)
+    for block in blocks:
+        for fact in (
+            "a" * 32, 'href="#study-toy"', "7, 11", f"sphere_n3 <code>sha256 {'b' * 64}", "c" * 64, "d" * 32, "e" * 32,
+            "NVIDIA H100 (AVX512)", "python 3.11.7, torch 2.13.0&lt;x&gt;", "python 3.13.0",
+        ):  # fmt: skip
+            assert fact in block, fact
+    for file in ("figures/toy_curve.pdf", "figures/toy_paper.pdf", "tables/toy_rates.csv"):
+        assert html.count(f"python -m zeroloss inspect {file}<") == 1
+
+
+def test_a_table_that_someone_has_edited_is_refused(order: dict[str, Any], results: Path) -> None:
+    table = results / "tables" / "toy_rates.csv"
+    table.write_text(table.read_text().replace("0.123456", "0.023456"))
+    with pytest.raises(UserError, match=r"toy_rates\.csv has been changed since it was written"):
+        page.write(order, results)
+
+
+def test_a_browser_is_told_to_run_no_script_and_to_load_nothing_from_elsewhere(html: str) -> None:
+    (meta,) = [found for tag, found in Reader(html).tags if found.get("http-equiv") == "Content-Security-Policy"]
+    policy = dict(part.strip().split(" ", 1) for part in str(meta["content"]).split(";"))
+    assert policy["default-src"] == "'none'"
+    assert not {"script-src", "connect-src", "frame-src", "object-src"} & set(policy)
+    assert not any("http" in value or "*" in value for value in policy.values())
+    assert html.index("Content-Security-Policy") < html.index("<style")
 
 
 def test_links_lead_somewhere(html: str, results: Path) -> None:

@@ -119,8 +119,18 @@ def cell_memory(wildcards, attempt):
 
 
 def cell_minutes(wildcards, attempt):
-    # three times the expectation, and never less than a busy cluster node needs to start Python
-    return int(5 + 3 * cell_of(wildcards).cost.seconds / 60) * attempt
+    # three times the expectation, and never less than a busy cluster node needs to start Python; no GPU has been
+    # timed, so a job there gets half an hour more
+    cost = cell_of(wildcards).cost
+    expected, least = (
+        (cost.gpu_seconds, 30) if cell_gpus(wildcards) else (cost.seconds, 5)
+    )
+    return int(least + 3 * expected / 60) * attempt
+
+
+def cell_gpus(wildcards):
+    on_gpu = PLAN.config.device == "cuda" and cell_of(wildcards).cost.gpu_speedup > 0
+    return int(on_gpu)
 
 
 def study_cells(wildcards):

@@ -13,7 +13,7 @@ rule cell:
     resources:
         mem_mb=cell_memory,
         runtime=cell_minutes,
-        gpu=int(PLAN.config.device == "cuda"),
+        gpu=cell_gpus,
     params:
         order=cell_order,
     message:

@@ -143,7 +143,7 @@ def load(name: str, root: Path | None, *, download: bool = False, cache: Path | 
 
         fetch(name, cache or default_cache())
         found = _find(name, root, cache)
-        assert found is not None, "a download puts every file where its form is looked for"
+        assert found is not None, "a download puts every file where its form is looked for"  # noqa: S101  for the types
     return _read_known(name, found) if isinstance(found, Found) else _read_user(found)
 
 

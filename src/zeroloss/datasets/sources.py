@@ -1,8 +1,9 @@
 """The known image data sets: their files, published checksums, addresses, licences and fidelity.
 
 Checksums are written as 64 hexadecimal digits (sha256) or as ``md5:`` and 32 digits where only that is
-published. The md5 values are those of torchvision 0.29; where a sha256 is given for such a file, it is that of a
-file whose md5 is the published one.
+published, which is so of the unpacked CIFAR-10 batches alone: nothing is downloaded without a sha256. The md5 values are
+those of torchvision 0.29; where a sha256 is given for such a file, it is that of a file whose md5 is the published one.
+Those of KMNIST and of CIFAR-10's binary archive are the ones of TensorFlow Datasets (``url_checksums``) for the same addresses.
 """
 
 from __future__ import annotations
@@ -137,10 +138,10 @@ SOURCES: dict[str, Source] = {
         ("kmnist", "KMNIST/raw", "KMNIST"),
         ("https://codh.rois.ac.jp/kmnist/dataset/kmnist/", "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"),
         (
-            "md5:bdb82020997e1d708af4cf47b453dcf7",
-            "md5:e144d726b3acfaa3e44228e80efcd344",
-            "md5:5c965bf0a639b31b8f53240b1b52f4d7",
-            "md5:7320c461ea6c1c855c0b718fb2a4b134",
+            "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+            "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+            "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+            "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
         ),
         more=(
             Form(
@@ -167,7 +168,11 @@ SOURCES: dict[str, Source] = {
             Form(
                 "cifar_binary",
                 ("", "cifar10", "CIFAR10"),
-                (KnownFile("cifar-10-binary.tar.gz", "md5:c32a1d4ab5d03f1284b67883e8d87530"),),
+                (
+                    KnownFile(
+                        "cifar-10-binary.tar.gz", "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+                    ),
+                ),
                 "original archive, checksum verified",
             ),
             Form(
@@ -209,7 +214,7 @@ SOURCES: dict[str, Source] = {
             Download(
                 "cifar10/cifar-10-binary.tar.gz",
                 ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
-                "md5:c32a1d4ab5d03f1284b67883e8d87530",
+                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
             ),
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from zeroloss.storage import atomic_path
+from zeroloss.storage import METADATA_KEY, as_text, atomic_path
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 _RC: Any = {
@@ -66,21 +66,24 @@ def ordered_cues(values: Sequence[int | float]) -> dict[int | float, Cue]:
     return {value: Cue(tuple(colours[k]), _MARKERS[k % len(_MARKERS)]) for k, value in enumerate(values)}
 
 
-def save(canvas: Figure, stem: Path, *, title: str, note: str, key: str) -> None:
-    """Write ``stem``.pdf, .svg and .png with title, note and key in their metadata and the note below the picture.
+def save(canvas: Figure, stem: Path, *, title: str, note: str, provenance: Mapping[str, Any]) -> None:
+    """Write ``stem``.pdf, .svg and .png, with the note below the picture and all words and facts in their metadata.
 
     The canvas must have the layout "constrained", which makes room for the note; legends belong above the panels.
+    ``provenance`` (JSON values, with a ``key``) goes where each format has a place for such: the pdf's Keywords, the
+    svg's dc:source, the png's text field ``zeroloss`` (``python -m zeroloss inspect`` reads all of them).
     """
     lines = textwrap.wrap(note, int(canvas.get_figwidth() * 15))
     canvas.supxlabel("\n".join(lines), fontsize=8, color="0.35")
     # one layout for the three files, found once: it costs as much as a file
     canvas.draw_without_rendering()
     canvas.set_layout_engine("none")
-    about = f"{note} [key {key}]"
+    about, made = f"{note} [key {provenance['key']}]", as_text(provenance)
+    dates = {"CreationDate": None, "ModDate": None}
     metadata = {
-        "pdf": {"Title": title, "Subject": about, "Creator": "zeroloss", "CreationDate": None, "ModDate": None},
-        "svg": {"Title": title, "Description": about, "Creator": "zeroloss", "Date": None},
-        "png": {"Title": title, "Description": about, "Software": "zeroloss"},
+        "pdf": {"Title": title, "Subject": about, "Keywords": made, "Creator": "zeroloss", **dates},
+        "svg": {"Title": title, "Description": about, "Source": made, "Creator": "zeroloss", "Date": None},
+        "png": {"Title": title, "Description": about, METADATA_KEY.decode(): made, "Software": "zeroloss"},
     }
     for suffix, entries in metadata.items():
         with atomic_path(stem.with_name(f"{stem.name}.{suffix}")) as temporary:

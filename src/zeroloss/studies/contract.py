@@ -27,6 +27,9 @@ CLAIM_COLUMNS = (
 
 Verdict = Literal["reproduced", "differs", "undecided"]
 
+GPU_START_SECONDS = 10.0
+"""What a job on a GPU needs before it computes: imports, the CUDA context, the first call of each library. Estimated."""
+
 
 class StudySettings(BaseModel):
     """Base of every study's settings: unknown keys are errors, numbers are finite, values cannot change after loading.
@@ -40,17 +43,26 @@ class StudySettings(BaseModel):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a cell is expected to need on one CPU core; used for planning, never for results.
+    """What a cell is expected to need; used for planning, never for results.
 
     Attributes:
         seconds: on one core of a current server processor.
         memory_mb: peak resident memory, imports included.
         disk_mb: size of what the cell writes.
+        gpu_speedup: how many times as fast as one core a data-centre GPU (H100 class) is at this cell: an ESTIMATE,
+            with its reason where it is given. 0 where the cell computes on the CPU whatever the device: it then gets
+            no GPU.
     """
 
     seconds: float
     memory_mb: int
     disk_mb: float = 1.0
+    gpu_speedup: float = 0.0
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Estimated seconds on one data-centre GPU, the start of the job included; 0 where it takes none."""
+        return GPU_START_SECONDS + self.seconds / self.gpu_speedup if self.gpu_speedup else 0.0
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,9 @@ def _costs(settings: Settings) -> dict[str, Cost]:
     n = initial.samples
     work = initial.draws * sum(m * (2e-8 * initial.dimension + 5e-11 * n * initial.dimension) for m in initial.widths)
     start = initial.draws * len(initial.widths) * (2e-3 + 3e-10 * n**3)
-    found = {"initial": Cost(3 + work + start, 500 + int(16e-6 * max(initial.widths) * (n + initial.dimension)))}
+    memory = 500 + int(16e-6 * max(initial.widths) * (n + initial.dimension))
+    # on a GPU the products gain, drawing and spectra (on the CPU) do not
+    found = {"initial": Cost(3 + work + start, memory, gpu_speedup=2)}
     n = perturbed.samples
     moves = len(perturbed.seeds) * sum(m * (1.2e-4 * (n / 100) ** 2 + 3e-9 * n * n) for m in perturbed.widths)
     eigen = 3 * len(perturbed.seeds) * len(perturbed.widths) * len(perturbed.radii) * 4e-9 * n**3
@@ -128,7 +130,8 @@ def _costs(settings: Settings) -> dict[str, Cost]:
     step = 3.5e-11 * n * n + 4e-9 * n
     trained = len(descent.seeds) * descent.steps * sum(m * step for m in descent.widths)
     swept = len(descent.seeds) * descent.steps * (len(descent.sweep_relative_steps) + 1)
-    found["descent"] = Cost(3 + trained + swept * sum(m * step for m in descent.sweep_widths), 500)
+    seconds = 3 + trained + swept * sum(m * step for m in descent.sweep_widths)
+    found["descent"] = Cost(seconds, 600, gpu_speedup=20)
     return found
 
 

@@ -130,11 +130,14 @@ def cells(settings: Settings) -> list[Cell]:
     )  # fmt: skip
     found = []
 
-    def add(name: str, parameters: dict[str, Any], seconds: float, memory_mb: int) -> None:
-        found.append(Cell(name, {**data, **parameters}, (), Cost(3 + seconds, memory_mb, 2.0)))
+    # estimated: a whole grid of networks moves its weights, at 9 GB/s of a core and some 3 TB/s of a GPU, of which a
+    # third is left beside the starts of kernels; narrow networks are all starts
+    def add(name: str, parameters: dict[str, Any], seconds: float, memory_mb: int, gpu_speedup: float = 100) -> None:
+        found.append(Cell(name, {**data, **parameters}, (), Cost(3 + seconds, memory_mb, 2.0, gpu_speedup)))
 
-    def memory(depth: int, width: int, networks: int) -> int:
-        return 400 + int(networks * depth * width**2 * 12 / 1e6)
+    def memory(depth: int, width: int, networks: int, bytes_of_weight: int = 20) -> int:
+        """Weights, their start and gradient in float32, and what products of them leave; measured."""
+        return 450 + int(networks * depth * width**2 * bytes_of_weight / 1e6)
 
     def sweep(part: TheoremSettings | HeatSettings, depths: list[int], start: str) -> tuple[float, int]:
         """Seconds and memory; an orthogonal network is computed at width n + d_out at most."""
@@ -144,7 +147,8 @@ def cells(settings: Settings) -> list[Cell]:
             for depth in depths
             for width in part.widths
         )
-        return seconds, memory(max(depths), most, len(part.seeds))
+        # spectra of the theorem are taken in float64
+        return seconds, memory(max(depths), most, len(part.seeds), 32 if part is theorem else 20)
 
     common = theorem.model_dump(include={"seeds", "samples", "outputs", "depths", "widths", "steps", "accuracy"})
     for start in STARTS:
@@ -165,7 +169,7 @@ def cells(settings: Settings) -> list[Cell]:
         2 * _seconds(depth, stuck_width(depth, stuck.gamma), heat.samples, len(stuck.seeds), stuck.steps)
         for depth in stuck.depths
     )
-    add("stuck", own, seconds, 500)
+    add("stuck", own, seconds, 550, gpu_speedup=1)
     own = {
         "experiment": "start", "products": products.model_dump(), "stable": stable.model_dump(),
         "samples": theorem.samples, "outputs": theorem.outputs, "seeds": theorem.seeds,
@@ -174,7 +178,7 @@ def cells(settings: Settings) -> list[Cell]:
     seconds = sum(_seconds(depth, stable.width, theorem.samples, tried, stable.steps) for depth in stable.depths)
     seconds += sum(products.factors) * len(products.aspects) * (products.draws * 8e-8 + products.networks * 1e-5)
     seconds += sum(products.factors) * products.norm_networks * products.norm_width**2 * 1.5e-8
-    add("start", own, seconds, memory(max(stable.depths), stable.width, tried))
+    add("start", own, seconds, memory(max(stable.depths), stable.width, tried), gpu_speedup=1)
     return found
 
 

@@ -116,10 +116,10 @@ def cells(settings: Settings) -> list[Cell]:
     tries = len(s.seeds) * len(s.depths) * search.starts * len(search.scales) * len(search.descents)
     walks = escape.most_steps * len(s.depths) * (3e-5 + shown * escape.directions * 1e-8)
     return [
-        Cell("family", {"part": "family", **data, **own}, (), Cost(3 + points * 3e-3, 400)),
+        Cell("family", {"part": "family", **data, **own}, (), Cost(3 + points * 3e-3, 550)),
         Cell(
             "search", {"part": "search", **data, "width": s.shown_width, **search.model_dump()}, (),
-            Cost(3 + tries * search.steps * 2.5e-5, 500),
+            Cost(3 + tries * search.steps * 2.5e-5, 550),
         ),
-        Cell("escape", {"part": "escape", **data, "width": s.shown_width, **escape.model_dump()}, (), Cost(3 + walks, 450)),
+        Cell("escape", {"part": "escape", **data, "width": s.shown_width, **escape.model_dump()}, (), Cost(3 + walks, 500)),
     ]  # fmt: skip

@@ -228,8 +228,9 @@ def _generalisation_cost(samples: int, widths: Mapping[str, tuple[int, ...]], se
     last = max(group[-1] for group in widths.values())
     # products of features, one eigendecomposition, and for each recorded step weights and predictions of 20 columns
     flops = 2.0 * samples**2 * last + 25.0 * samples**3 + points * 80.0 * samples * last
-    memory = 450 + (3.0 * samples * last + 6.0 * samples**2) * 8 / 2**20
-    return Cost(3 + seeds * len(widths) * flops / 25e9, int(memory))
+    memory = 600 + (3.0 * samples * last + 6.0 * samples**2) * 8 / 2**20
+    # float64 products gain more on a GPU, eigendecompositions less
+    return Cost(3 + seeds * len(widths) * flops / 25e9, int(memory), gpu_speedup=30)
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -259,7 +260,8 @@ def cells(settings: Settings) -> list[Cell]:
         "networks": [_variant_parameters(settings, "working", entropy.samples)],
     }
     work = len(entropy.seeds) * 2 * entropy.steps * (20.0 * entropy.samples**2 / 20e9 + 1.2e-5)
-    found.append(Cell("cross_entropy", {**shared, **own}, (split_recipe(settings, first).name,), Cost(4 + work, 600)))
+    cost = Cost(4 + work, 600, gpu_speedup=20)  # products of 20 columns: 12 us a step go to starting them
+    found.append(Cell("cross_entropy", {**shared, **own}, (split_recipe(settings, first).name,), cost))
     networks = [
         {"bottleneck": bottleneck, "last": last, "widths": list(
             construction_widths(
@@ -272,7 +274,7 @@ def cells(settings: Settings) -> list[Cell]:
     ]  # fmt: skip
     own = {**trials.model_dump(), **_network_parameters(settings), "part": "trainability", "networks": networks}
     work = len(networks) * trials.starts * (trials.samples / 100) ** 3 * 4e-3
-    found.append(Cell("trainability", own, (), Cost(3 + work, 500)))
+    found.append(Cell("trainability", own, (), Cost(3 + work, 500, gpu_speedup=2)))
     sizes = {
         f"{depth} {outputs}": capacity_widths(settings, depth, outputs)
         for depth in capacity.depths

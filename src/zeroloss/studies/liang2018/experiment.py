@@ -36,7 +36,7 @@ def cells(settings: Settings) -> list[Cell]:
             f"descent_{name}",
             {"part": "descent", "toy": name, "data": data[name], **descent.model_dump()},
             (),
-            Cost(seconds, 300),
+            Cost(seconds, 450),
         )
         for name in TOYS
     ]

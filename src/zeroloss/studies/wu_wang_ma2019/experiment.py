@@ -38,6 +38,11 @@ def _images(settings: Settings, source: str) -> ImageClasses:
     return ImageClasses(source=source, samples=settings.residual.samples, classes=CLASSES, labels="true", seed=0)
 
 
+# estimated: matrices of some tens of rows are starts of kernels on a GPU, one after the other, as on a core
+LAUNCH_BOUND = 1.0
+RESIDUAL_SPEEDUP = 10.0  # stacked networks of width 128
+
+
 def cells(settings: Settings) -> list[Cell]:
     seeds, depth, residual = settings.seeds, settings.depth, settings.residual
     escape = settings.escape
@@ -47,7 +52,7 @@ def cells(settings: Settings) -> list[Cell]:
             "escape",
             {"part": "escape", "seeds": seeds, **escape.model_dump()},
             (),
-            Cost(4 + 0.4 * count * escape.steps * sum(escape.depths) * PER_LAYER, 450),
+            Cost(4 + 0.4 * count * escape.steps * sum(escape.depths) * PER_LAYER, 450, gpu_speedup=LAUNCH_BOUND),
         )
     ]
     common = {
@@ -61,11 +66,13 @@ def cells(settings: Settings) -> list[Cell]:
     }
     for name, depths in jobs.items():
         seconds = 4 + 0.45 * count * depth.steps * sum(depths) * PER_LAYER
-        found.append(Cell(name, {**common, "depths": depths}, (), Cost(seconds, 500)))
+        found.append(Cell(name, {**common, "depths": depths}, (), Cost(seconds, 500, gpu_speedup=LAUNCH_BOUND)))
     best = {**common, "kind": "best", "targets": list(BEST_TARGETS), "step_sizes": depth.step_grid}
     count = len(depth.dimensions) * len(depth.step_grid) * 3 * 3 * len(seeds)
     seconds = 4 + 0.3 * count * depth.steps * sum(depth.best_depths) * PER_LAYER
-    found.append(Cell("depth_best", {**best, "depths": depth.best_depths}, (), Cost(seconds, 600)))
+    found.append(
+        Cell("depth_best", {**best, "depths": depth.best_depths}, (), Cost(seconds, 600, gpu_speedup=LAUNCH_BOUND))
+    )
     deep = {**best, "starts": ["zas"], "depths": depth.deep_depths}
     small = {
         "part": "small", "deep": deep, "growth": settings.growth.model_dump(), "goal": depth.goal,
@@ -73,14 +80,14 @@ def cells(settings: Settings) -> list[Cell]:
     }  # fmt: skip
     calls = float(settings.theorem.steps * sum(settings.theorem.depths))
     calls += 0.5 * len(settings.growth.dimensions) * settings.growth.steps * sum(settings.growth.depths)
-    found.append(Cell("small", small, (), Cost(6 + calls * PER_CALL, 450)))
+    found.append(Cell("small", small, (), Cost(6 + calls * PER_CALL, 450, gpu_speedup=LAUNCH_BOUND)))
     for source in residual.sources:
         for blocks in residual.depths:
             parameters = {"part": "residual", "seeds": seeds, **residual.model_dump(exclude={"sources", "depths"})}
             nets = len(seeds) * 3 * (residual.steps + len(residual.step_grid) * residual.pilot_steps)
             seconds = 4 + nets * blocks * residual.samples * residual.width**2 * 2.2e-10
             parameters |= {"depth": blocks, "source": source}
-            cost = Cost(seconds, 600)
+            cost = Cost(seconds, 600, gpu_speedup=RESIDUAL_SPEEDUP)
             found.append(Cell(f"residual_{source}_l{blocks}", parameters, (_images(settings, source).name,), cost))
     return found
 

@@ -99,8 +99,8 @@ def cells(settings: Settings) -> list[Cell]:
     )
     everything = settings.model_dump()
     return [
-        Cell("fits", {"part": "fits", **everything}, (), Cost(4 + fits, 450)),
-        Cell("constructed", {"part": "constructed", **everything}, (), Cost(4 + made, 450)),
+        Cell("fits", {"part": "fits", **everything}, (), Cost(4 + fits, 550)),
+        Cell("constructed", {"part": "constructed", **everything}, (), Cost(4 + made, 550)),
     ]
 
 

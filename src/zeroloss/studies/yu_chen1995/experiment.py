@@ -84,8 +84,8 @@ def cells(settings: Settings) -> list[Cell]:
     seconds = 5 + work * (starts.descent_steps * 1.5e-8 + starts.newton_steps * 8e-8)
     steps = saddle.most_steps * len(saddle.depths)
     return [
-        Cell("starts", {"part": "starts", **starts.model_dump()}, (), Cost(seconds, 500)),
-        Cell("saddle", {"part": "saddle", **saddle.model_dump()}, (), Cost(4 + steps * 2e-5, 450)),
+        Cell("starts", {"part": "starts", **starts.model_dump()}, (), Cost(seconds, 550)),
+        Cell("saddle", {"part": "saddle", **saddle.model_dump()}, (), Cost(4 + steps * 2e-5, 550)),
     ]
 
 

@@ -120,6 +120,10 @@ def _seconds(run: Run, settings: Settings) -> float:
     return each * (sizes.train + sizes.test / 3) * most_epochs(run, sizes) * (1 if run.whole else 0.7)
 
 
+# estimated for the printed sizes in float32 without TF32 (docs/zhang2017.md): 5.5 GPU hours for 370 of a core
+GPU_SPEEDUP = 65.0
+
+
 def recipe(settings: Settings) -> ImageSplit:
     return ImageSplit(source=settings.source, train=settings.sizes.train, test=settings.sizes.test)
 
@@ -147,7 +151,7 @@ def cells(settings: Settings) -> list[Cell]:
             f"{group}_{number}",
             {"runs": [asdict(run) for run in pack], "epochs": [most_epochs(run, sizes) for run in pack], **shared},
             (recipe(settings).name,),
-            Cost(seconds, memory, 0.2),
+            Cost(seconds, memory, 0.2, gpu_speedup=GPU_SPEEDUP),
             resumable=seconds > 300,
         )
         for group, packs in groups.items()

@@ -99,7 +99,7 @@ def cells(settings: Settings) -> list[Cell]:
             "construction",
             part.model_dump(),
             names,
-            Cost(4 + cubes * 6e-11, 300 + 60 * max(part.samples) ** 2 // 2**20),
+            Cost(4 + cubes * 6e-11, 450 + 60 * max(part.samples) ** 2 // 2**20),
         )
     ]
     kernel_rules = {
@@ -110,9 +110,8 @@ def cells(settings: Settings) -> list[Cell]:
         one = settings.rademacher
         work = sum(one.samples) * sum(one.widths) * one.network_draws * one.steps
         memory = 600 + 40 * max(one.samples) ** 2 // 2**20
-        found.append(
-            Cell(f"rademacher_{source}", {**one.model_dump(), **kernel_rules}, (name,), Cost(4 + work * 1.3e-8, memory))
-        )
+        cost = Cost(4 + work * 1.3e-8, memory, gpu_speedup=10)  # networks of up to 256 units, all draws at once
+        found.append(Cell(f"rademacher_{source}", {**one.model_dump(), **kernel_rules}, (name,), cost))
         found.append(Cell(f"kernels_{source}", settings.kernels.model_dump(), (name,), _kernel_cost(settings.kernels)))
     return found
 
@@ -124,4 +123,5 @@ def _kernel_cost(settings: KernelSettings) -> Cost:
     seconds = sum(1e-10 * n**3 + 1e-7 * n**2 for n in dense)
     seconds += sum(120 * (n / 1000) ** 0.8 * 1.5e-8 * n**2 for n in tiled)
     memory = 500 + 24 * max([*dense, 1]) ** 2 // 2**20 + 8 * max(tiled) * (settings.rank + 2000) // 2**20
-    return Cost(4 + 2 * len(settings.seeds) * seconds, memory + int(3 * settings.tile_mb))
+    # estimated: an hour of a data-centre GPU, which has half of its speed in float64, for 290 of a core at n = 60000
+    return Cost(4 + 2 * len(settings.seeds) * seconds, memory + int(3 * settings.tile_mb), gpu_speedup=250)
