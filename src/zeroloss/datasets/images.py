@@ -174,7 +174,7 @@ def _user_files(root: Path | None) -> dict[str, Path]:
             with zipfile.ZipFile(path) as archive:
                 if {f"{key}.npy" for key in ARRAYS} <= set(archive.namelist()):
                     files[path.stem] = path
-        except Exception:  # no .npz file, or a damaged one, which can raise almost anything
+        except Exception:  # noqa: S112 - no .npz file, or a damaged one, which can raise almost anything
             continue
     # parts of known sources that keep the same keys are listed under the name of their source
     known = {file.name for source in SOURCES.values() for form in source.forms for file in form.files}
