@@ -176,6 +176,8 @@ def draw_step_sizes(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     axes[2].axhline(1.0, color="0.45", linestyle="-.", linewidth=1.2)
     axes[2].axhline(predicted, color="0.45", linestyle=(0, (1, 2)), linewidth=1.6)
     label_widths(axes[2], settings.descent.sweep_widths)
+    # also where no width has both thresholds and the panel stays empty
+    axes[2].set_xlim(min(settings.descent.sweep_widths) / 1.5, max(settings.descent.sweep_widths) * 1.5)
     axes[2].set_ylim(bottom=min(0.8, axes[2].get_ylim()[0]))
     axes[2].set_ylabel(r"$\eta/\eta_{\max}$")
     axes[2].set_title("c) where, by width (bars: range over seeds)")
