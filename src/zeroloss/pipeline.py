@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroloss import storage
+from zeroloss import checksums, storage
 from zeroloss.checkpoint import Checkpoints
 from zeroloss.devices import own_device, visible_devices
 from zeroloss.errors import UserError
@@ -135,10 +135,12 @@ def _by_name(declared: list[Any], name: str) -> Any:
 def draw_figure(order: Order, results: Path) -> None:
     """Draw one figure: ``figures/<name>.pdf``, ``.svg`` and ``.png``, with its provenance in the files' metadata."""
     from zeroloss.plotting.style import house_style, save
+    from zeroloss.studies.contract import FIGURE_FORMATS
 
     study, settings, metrics = _inputs(order, results)
     figure = _by_name(study.figures(settings), order["name"])
-    with house_style():
+    files = [f"figures/{figure.name}.{kind}" for kind in FIGURE_FORMATS]
+    with house_style(), checksums.recorded(results, files):
         canvas = figure.draw(metrics, settings, **figure.options)
         note = f"{figure.name}, scale {order['scale']}. {figure.caption}"
         title = f"{study.paper}: {figure.title}"
@@ -150,12 +152,17 @@ def make_table(order: Order, results: Path) -> None:
     study, settings, metrics = _inputs(order, results)
     declared = _by_name(study.tables(settings), order["name"])
     table = declared.make(metrics, settings)
-    stem = results / "tables" / declared.name
     caption = f"{declared.caption} Scale: {order['scale']}."
-    storage.write_text(stem.with_suffix(".md"), f"{table.to_markdown(index=False, floatfmt='.4g')}\n\n{caption}\n")
     latex = table.to_latex(index=False, escape=True, float_format="%.4g", caption=caption, label=f"tab:{declared.name}")
-    storage.write_text(stem.with_suffix(".tex"), latex)
-    storage.write_text(stem.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
+    texts = {
+        "csv": table.to_csv(index=False, lineterminator="\n"),
+        "md": f"{table.to_markdown(index=False, floatfmt='.4g')}\n\n{caption}\n",
+        "tex": latex,
+    }
+    files = {f"tables/{declared.name}.{kind}": text for kind, text in texts.items()}
+    with checksums.recorded(results, list(files)):
+        for name, text in files.items():
+            storage.write_text(results / name, text)
 
 
 def judge_claims(order: Order, results: Path) -> None:
@@ -171,7 +178,7 @@ def judge_claims(order: Order, results: Path) -> None:
         head = {"id": claim.name, "study": study.name, "items": " ".join(claim.items), "statement": claim.statement}
         rows.append({**head, **vars(found)})
     table = pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
-    storage.write_text(results / "claims" / f"{study.name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    checksums.write_text(results, f"claims/{study.name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 def join_claims(order: Order, results: Path) -> None:
@@ -180,4 +187,4 @@ def join_claims(order: Order, results: Path) -> None:
 
     parts = [pd.read_csv(results / "claims" / f"{name}.csv", keep_default_na=False) for name in order["studies"]]
     table = pd.concat(parts, ignore_index=True)
-    storage.write_text(results / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
+    checksums.write_text(results, "claims.csv", table.to_csv(index=False, lineterminator="\n"))

@@ -17,7 +17,15 @@ try:
     from zeroloss.plan import make_plan
     from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS
     from zeroloss.storage import is_current
-    from zeroloss.workflow import announce, prepare_environment
+    from zeroloss.workflow import (
+        announce,
+        clear_up,
+        damaged,
+        explain_failure,
+        lost,
+        prepare_environment,
+        require_writable,
+    )
 except ModuleNotFoundError as problem:
     raise WorkflowError(
         f"{problem.name} is not installed: see docs/install.md, or use `make reproduce`"
@@ -45,11 +53,13 @@ def order_as_text(function, *names):
         raise WorkflowError(str(problem)) from None
 
 
+def recorded(file):
+    return workflow.persistence.metadata(IOFile(str(file))) is not None
+
+
 def refuse_unrecorded(file, order):
     # A file whose record in .snakemake is gone would pass for up to date whatever it was made from: its own key decides.
-    unrecorded = (
-        os.path.exists(file) and workflow.persistence.metadata(IOFile(file)) is None
-    )
+    unrecorded = os.path.exists(file) and not recorded(file)
     if unrecorded and not is_current(Path(file), json.loads(order)["key"]):
         raise WorkflowError(
             f"{file} is damaged or was made with other settings, data or code, and Snakemake has no record of it: "
@@ -61,7 +71,29 @@ def refuse_unrecorded(file, order):
 PLAN = plan_of(None)
 SCALE = PLAN.scale
 STUDIES = list(PLAN.studies)
+RESULTS = Path("results") / SCALE
 prepare_environment(SOURCE, PLAN)
+
+
+def make_damaged_files_again():
+    # Snakemake asks whether a file is there, not whether it is whole. Jobs on a cluster read this file too: not for them.
+    if not workflow.is_main_process or workflow.dag_settings is None:
+        return
+    try:
+        require_writable(Path(".snakemake"), "Snakemake keeps its records there")
+    except UserError as problem:
+        raise WorkflowError(str(problem)) from None
+    found = damaged(PLAN, RESULTS)
+    for name, why in found.items():
+        print(
+            f"zeroloss: {RESULTS / name} is damaged ({why}): it is made again",
+            file=sys.stderr,
+        )
+    forced = {str(RESULTS / name) for name in found}
+    workflow.dag_settings.forcerun = frozenset(workflow.dag_settings.forcerun) | forced
+
+
+make_damaged_files_again()
 
 
 wildcard_constraints:
@@ -105,8 +137,9 @@ def cell_of(wildcards):
 
 
 def cell_datasets(wildcards):
+    # The cell's order holds the keys of its data: one that is made again with the same key has the same content.
     return [
-        f"results/{wildcards.scale}/datasets/{name}.npz"
+        ancient(f"results/{wildcards.scale}/datasets/{name}.npz")
         for name in cell_of(wildcards).datasets
     ]
 
@@ -209,9 +242,10 @@ def page_inputs(wildcards):
 
 def everything(wildcards):
     outputs = [output for study in STUDIES for output in PLAN.outputs(study)]
+    names = (*outputs, "claims.csv", "coverage.csv", "index.html")
+    # what was deleted is made again, also where all that is made from it is still there
     return [
-        f"results/{SCALE}/{name}"
-        for name in (*outputs, "claims.csv", "coverage.csv", "index.html")
+        f"results/{SCALE}/{name}" for name in (*names, *lost(PLAN, RESULTS, recorded))
     ]
 
 
@@ -220,6 +254,8 @@ def announce_needs():
     asked = workflow.resource_settings
     beside = (asked.cores if workflow.local_exec else asked.nodes) or 1
     try:
-        announce(PLAN, Path("results") / SCALE, beside, workflow.local_exec)
+        require_writable(RESULTS, "results go there")
+        clear_up(RESULTS)
+        announce(PLAN, RESULTS, beside, workflow.local_exec)
     except UserError as problem:
         raise WorkflowError(str(problem)) from None
