@@ -248,6 +248,8 @@ def read_arrays(path: Path | str, only_provenance: bool = False) -> tuple[dict[s
         UserError: the file is missing, damaged or was not written by zeroloss.
     """
     with _whole(path), np.load(path, allow_pickle=False) as members:
+        if len(set(members.files)) < len(members.files):
+            raise ValueError  # a changed byte has made two names one
         wanted = [name for name in members.files if name == "provenance" or not only_provenance]
         arrays = {name: members[name] for name in wanted}
     if "provenance" not in arrays:

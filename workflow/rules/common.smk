@@ -75,10 +75,10 @@ RESULTS = Path("results") / SCALE
 prepare_environment(SOURCE, PLAN)
 
 
-def make_damaged_files_again():
+def look_at_files():
     # Snakemake asks whether a file is there, not whether it is whole. Jobs on a cluster read this file too: not for them.
-    if not workflow.is_main_process or workflow.dag_settings is None:
-        return
+    if not workflow.is_main_process:
+        return []
     try:
         require_writable(Path(".snakemake"), "Snakemake keeps its records there")
     except UserError as problem:
@@ -89,11 +89,15 @@ def make_damaged_files_again():
             f"zeroloss: {RESULTS / name} is damaged ({why}): it is made again",
             file=sys.stderr,
         )
-    forced = {str(RESULTS / name) for name in found}
-    workflow.dag_settings.forcerun = frozenset(workflow.dag_settings.forcerun) | forced
+    return [str(RESULTS / name) for name in found]
 
 
-make_damaged_files_again()
+DAMAGED = look_at_files()
+
+
+def force_damaged():
+    # called by functions of inputs: the earliest moment at which Snakemake has a graph of jobs, and has not judged them
+    workflow.dag.forcefiles.update(DAMAGED)
 
 
 wildcard_constraints:
@@ -137,6 +141,7 @@ def cell_of(wildcards):
 
 
 def cell_datasets(wildcards):
+    force_damaged()
     # The cell's order holds the keys of its data: one that is made again with the same key has the same content.
     return [
         ancient(f"results/{wildcards.scale}/datasets/{name}.npz")
@@ -154,6 +159,7 @@ def cell_minutes(wildcards, attempt):
 
 
 def study_cells(wildcards):
+    force_damaged()
     names = plan_of(wildcards.scale).cells[wildcards.study]
     return [
         f"results/{wildcards.scale}/runs/{wildcards.study}/{name}.parquet"
@@ -171,6 +177,7 @@ def metrics_order(wildcards):
 def metrics_of(kind):
     # the metrics file that a figure or table is made from
     def path(wildcards):
+        force_damaged()
         declared = getattr(plan_of(wildcards.scale), f"{kind}s")
         name = wildcards[kind]
         if name not in declared:
@@ -231,6 +238,7 @@ def page_order(wildcards):
 
 
 def page_inputs(wildcards):
+    force_damaged()
     plan = plan_of(wildcards.scale)
     files = [
         f"figures/{name}.{kind}" for name in plan.figures for kind in FIGURE_FORMATS
@@ -241,6 +249,7 @@ def page_inputs(wildcards):
 
 
 def everything(wildcards):
+    force_damaged()
     outputs = [output for study in STUDIES for output in PLAN.outputs(study)]
     names = (*outputs, "claims.csv", "coverage.csv", "index.html")
     # what was deleted is made again, also where all that is made from it is still there
