@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable
+import time
 
 import pytest
 
@@ -21,16 +21,22 @@ def chance(request) -> random.Random:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory) -> tuple[Checkout, dict[str, str]]:
-    """A checkout in which everything has been run once, and the digest of each of its files."""
+def undisturbed(tmp_path_factory) -> tuple[Checkout, dict[str, str], float]:
+    """A checkout in which everything has been run once, the digest of each of its files, and the seconds it took."""
     checkout = project_of(VALUES, tmp_path_factory.mktemp("undisturbed") / "zeroloss")
+    started = time.monotonic()
     checkout.snakemake(*RUN)
-    return checkout, contents(checkout)
+    return checkout, contents(checkout), time.monotonic() - started
 
 
 @pytest.fixture
 def expected(undisturbed) -> dict[str, str]:
     return undisturbed[1]
+
+
+@pytest.fixture
+def length(undisturbed) -> float:
+    return undisturbed[2]
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def built(undisturbed, tmp_path) -> Checkout:
 
 
 @pytest.fixture
-def empty(undisturbed, tmp_path) -> Callable[..., Checkout]:
+def empty(undisturbed, tmp_path) -> Checkout:
     """A copy without results."""
     ignored = shutil.ignore_patterns("results", ".snakemake", "__pycache__")
     shutil.copytree(undisturbed[0].folder, tmp_path / "zeroloss", ignore=ignored)

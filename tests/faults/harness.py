@@ -128,9 +128,9 @@ def unlock(checkout: Checkout) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def start(checkout: Checkout) -> subprocess.Popen:
+def start(checkout: Checkout, *arguments: str) -> subprocess.Popen:
     """The workflow in a session of its own, so that it can be killed with all its jobs."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor", *RUN]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor", *RUN, *arguments]
     command += ["--configfile", str(settings_file(checkout.folder, checkout.values))]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with open(checkout.folder / "said.txt", "wb") as said:
@@ -154,48 +154,83 @@ def kill(checkout: Checkout, process: subprocess.Popen, kind: str, chance: rando
     victims = wait_for_a_job(checkout, process) if kind == "worker" else jobs(checkout)
     if process.poll() is not None:
         return False
+    if kind == "worker":
+        victims = [chance.choice(victims)]
     steps = []
     for victim in victims:
         with contextlib.suppress(psutil.Error):
             steps.append(victim.cmdline()[4])
     if kind == "worker":
-        with contextlib.suppress(psutil.Error):
-            chance.choice(victims).kill()
+        try:
+            victims[0].kill()
+        except psutil.NoSuchProcess:
+            return kill(checkout, process, kind, chance)
     elif kind == "scheduler":
         os.kill(process.pid, signal.SIGKILL)
     else:
         os.killpg(process.pid, signal.SIGKILL)
     injected(f"kill -9 of {kind}")
     TALLY.hit.update(steps or ["between jobs"])
-    process.wait(timeout=300)
     return True
 
 
-def kill_again_and_again(checkout: Checkout, expected: dict[str, str], kinds: list[str], chance: random.Random) -> None:
-    """Kill, unlock, go on, kill again, all over the length of the run; at the end everything is as if nothing had been.
+def compare_and_begin_anew(checkout: Checkout, process: subprocess.Popen, expected: dict[str, str]) -> None:
+    """For a run that ended before it was killed."""
+    TALLY.lost += process.returncode != 0
+    assert process.returncode == 0, (checkout.folder / "said.txt").read_text()[-6000:]
+    wait_for_the_last_worker(checkout)
+    same(checkout, expected)
+    shutil.rmtree(checkout.folder / "results")
+    shutil.rmtree(checkout.folder / ".snakemake")
 
-    A run that ends before it is killed is compared, and the next one starts from nothing.
+
+def kill_schedulers(
+    checkout: Checkout, expected: dict[str, str], kinds: list[str], length: float, chance: random.Random
+) -> None:
+    """Kill, unlock, go on, kill again, all over a run; at the end everything is as if nothing had been.
+
+    Args:
+        checkout: without results, or with those of a run that was cut short.
+        expected: digests of an undisturbed run.
+        kinds: scheduler (its jobs live on) or both, in turn.
+        length: of an undisturbed run, in seconds; a kill comes at most a quarter of it after the first job has begun.
+        chance: where the moments come from.
     """
     waiting = list(kinds)
     while waiting:
         process = start(checkout)
-        if waiting[0] == "worker" or chance.random() < 0.85:
+        if chance.random() < 0.85:  # otherwise while Snakemake begins
             wait_for_a_job(checkout, process)
-        time.sleep(chance.uniform(0, 5))
+        deadline = time.monotonic() + chance.uniform(0, length / 4)
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
         if kill(checkout, process, waiting[0], chance):
-            # where the scheduler lives on, it takes its lock away itself
-            if waiting.pop(0) != "worker":
-                unlock(checkout)
+            waiting.pop(0)
+            process.wait(timeout=300)
+            unlock(checkout)
         else:
-            said = (checkout.folder / "said.txt").read_text()
-            TALLY.lost += process.returncode != 0
-            assert process.returncode == 0, said[-6000:]
-            wait_for_the_last_worker(checkout)
-            same(checkout, expected)
-            shutil.rmtree(checkout.folder / "results")
-            shutil.rmtree(checkout.folder / ".snakemake")
+            compare_and_begin_anew(checkout, process, expected)
     finish(checkout, expected)
     assert checkout.waiting() == {}
+
+
+def kill_workers(
+    checkout: Checkout, expected: dict[str, str], count: int, length: float, chance: random.Random
+) -> None:
+    """Kill one job after the other of a run that tries again, as the profiles for GPUs and clusters do."""
+    killed = 0
+    while killed < count:
+        process = start(checkout, "--retries", str(count))
+        while killed < count and process.poll() is None:
+            time.sleep(chance.uniform(0, length / 5))
+            killed += kill(checkout, process, "worker", chance)
+        process.wait(timeout=1200)
+        if killed < count:
+            compare_and_begin_anew(checkout, process, expected)
+    # the next run finds nothing to mend
+    TALLY.lost += process.returncode != 0
+    assert process.returncode == 0, (checkout.folder / "said.txt").read_text()[-6000:]
+    finish(checkout, expected)
 
 
 def why_no_mounts() -> str | None:

@@ -13,11 +13,14 @@ import pytest
 from tests.faults.harness import (
     FULL,
     RESNET,
+    RUN,
     TALLY,
     Checkout,
+    contents,
     finish,
     injected,
-    kill_again_and_again,
+    kill_schedulers,
+    kill_workers,
     project_of,
     results_of,
 )
@@ -25,26 +28,26 @@ from zeroloss.checkpoint import TERMINATED
 
 pytestmark = [pytest.mark.faults, pytest.mark.workflow, pytest.mark.slow]
 
-KINDS = ["worker", "scheduler", "both"]
-KILLS = 45 if FULL else 3
+
+def test_workers_killed_at_random_moments(empty, expected, length, chance):
+    kill_workers(empty, expected, 20 if FULL else 1, length, chance)
 
 
-def test_killed_at_random_moments_and_taken_up_gives_the_same_bytes(empty, expected, chance):
-    kinds = KINDS * (KILLS // 3)
+def test_schedulers_killed_at_random_moments_with_and_without_their_jobs(empty, expected, length, chance):
+    kinds = ["scheduler", "both"] * (14 if FULL else 1)
     chance.shuffle(kinds)
-    kill_again_and_again(empty, expected, kinds, chance)
+    kill_schedulers(empty, expected, kinds, length, chance)
 
 
-@pytest.mark.skipif(not FULL, reason="only at full counts (make test-faults): a run of the tiny scale")
+@pytest.mark.skipif(not FULL, reason="only at full counts (make test-faults): runs of the tiny scale")
 def test_the_tiny_scale_too(tmp_path, chance):
-    from tests.faults.harness import RUN, contents
-
     values = {"scale": "tiny", "device": "cpu"}
     once = project_of(values, tmp_path / "undisturbed")
+    started = time.monotonic()
     once.snakemake(*RUN)
-    kinds = KINDS * 3
-    chance.shuffle(kinds)
-    kill_again_and_again(project_of(values, tmp_path / "killed"), contents(once), kinds, chance)
+    length, expected = time.monotonic() - started, contents(once)
+    kill_workers(project_of(values, tmp_path / "workers"), expected, 4, length, chance)
+    kill_schedulers(project_of(values, tmp_path / "schedulers"), expected, ["both", "scheduler"] * 2, length, chance)
 
 
 def order_of_a_long_cell(checkout: Checkout) -> str:
