@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import os
 import random
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.conftest import MICRO, copy_project
+from tests.conftest import copy_project
 from tests.workflow.conftest import TRIGGERS, Checkout, settings_file
 
 FULL = os.environ.get("ZEROLOSS_FAULTS", "reduced") == "full"
@@ -33,9 +32,7 @@ RESUMABLE = {
     "epochs": 30,
     "batch": 25,
 }
-SMALL = {"device": "cpu", "studies": {RESNET: RESUMABLE}}
-BOTH = {**MICRO, "studies": {**copy.deepcopy(MICRO["studies"]), RESNET: RESUMABLE}}
-VALUES = BOTH if FULL else SMALL
+VALUES = {"device": "cpu", "studies": {RESNET: RESUMABLE}}
 RUN = [*TRIGGERS, "--quiet", "rules", "--rerun-incomplete"]
 
 
