@@ -168,6 +168,7 @@ def kill(checkout: Checkout, process: subprocess.Popen, kind: str, chance: rando
         os.killpg(process.pid, signal.SIGKILL)
     injected(f"kill -9 of {kind}")
     TALLY.hit.update(steps or ["between jobs"])
+    print(TALLY.line(), flush=True)
     return True
 
 
