@@ -104,13 +104,15 @@ def test_a_run_on_a_full_disk_stops_with_a_sentence_and_goes_on_when_there_is_ro
 
 @pytest.mark.workflow
 @pytest.mark.slow
-def test_results_or_a_checkout_that_cannot_be_written_to_are_named_before_any_job(built, expected):
+def test_results_that_cannot_be_written_to_are_named_before_any_job(built):
     results = results_of(built)
     kept = built.folder.parent / "kept"
     shutil.move(results, kept)
     with mounted(results, "size=50m"):
         shutil.copytree(kept, results, dirs_exist_ok=True)
-        (results / "claims.csv").unlink()
+        # where a file that has to be made again is still there, Snakemake says it: "Write-protected output files"
+        for name in ("claims.csv", "index.html"):
+            (results / name).unlink()
         before = contents(built)
         remount(results, "ro")
         injected("read-only disk")
