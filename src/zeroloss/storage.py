@@ -210,7 +210,8 @@ def read_table(path: Path | str) -> pd.DataFrame:
         arrow = pq.read_table(path)
         table, metadata = arrow.to_pandas(), arrow.schema.metadata or {}
         about, digest = (metadata.get(key) for key in (METADATA_KEY, DIGEST_KEY))
-        if about is not None and (digest is None or _digest(table, about.decode()) != digest.decode()):
+        # files of earlier versions have no digest
+        if about is not None and digest is not None and _digest(table, about.decode()) != digest.decode():
             raise ValueError
     return table
 

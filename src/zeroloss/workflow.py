@@ -70,14 +70,11 @@ def clear_up(results: Path) -> None:
         storage.remove_abandoned(Path(folder))
 
 
-def computed(plan: Plan) -> Iterator[tuple[str, str]]:
-    """(file, key) of everything that carries its key: data sets, cells, metrics."""
-    for name in plan.recipes:
-        yield f"datasets/{name}.npz", plan.dataset(name)["key"]
-    for study, cells in plan.cells.items():
-        for name in cells:
-            yield f"runs/{study}/{name}.parquet", plan.cell(study, name)["key"]
-        yield f"metrics/{study}.parquet", plan.metrics(study)["key"]
+def computed(plan: Plan) -> Iterator[str]:
+    """Everything that carries its provenance: data sets, cells, metrics."""
+    yield from (f"datasets/{name}.npz" for name in plan.recipes)
+    yield from (f"runs/{study}/{name}.parquet" for study, cells in plan.cells.items() for name in cells)
+    yield from (f"metrics/{study}.parquet" for study in plan.studies)
 
 
 def lost(plan: Plan, results: Path, recorded: Callable[[Path], bool]) -> list[str]:
@@ -85,7 +82,7 @@ def lost(plan: Plan, results: Path, recorded: Callable[[Path], bool]) -> list[st
 
     What was never made here is not missed: metrics may have been brought without the cells behind them.
     """
-    return [name for name, _ in computed(plan) if not (results / name).exists() and recorded(results / name)]
+    return [name for name in computed(plan) if not (results / name).exists() and recorded(results / name)]
 
 
 def damaged(plan: Plan, results: Path) -> dict[str, str]:
@@ -94,13 +91,13 @@ def damaged(plan: Plan, results: Path) -> dict[str, str]:
     A file that was made from something else is whole, and is none of these: its key says so.
     """
     found = {}
-    for name, key in computed(plan):
-        try:
-            path = results / name
-            if path.exists() and (storage.read_provenance(path).get("key") == key):
+    for name in computed(plan):
+        path = results / name
+        if path.exists():
+            try:
                 storage.check_whole(path)
-        except UserError as problem:
-            if "is damaged" in str(problem):
+                storage.read_provenance(path)
+            except UserError:
                 found[name] = "it cannot be read, or is not what was written"
     named = [f"figures/{name}.pdf" for name in plan.figures] + [f"tables/{name}.csv" for name in plan.tables]
     named += [f"claims/{name}.csv" for name in plan.studies] + ["claims.csv", "coverage.csv", "index.html"]

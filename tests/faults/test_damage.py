@@ -96,7 +96,7 @@ def test_times_moved_back_and_forth_change_nothing(built, expected):
 def test_a_damaged_file_without_a_record_is_named_and_left_to_its_owner(built):
     """Nothing says who made it: it may be the only copy of what a GPU machine computed."""
     (built.folder / ".snakemake").rename(built.folder / "elsewhere")
-    break_all(built, cut, KINDS[1:2])
+    break_all(built, changed, KINDS[1:2])
     done = built.snakemake("-n", check=False)
     assert done.returncode != 0
     assert "digits.parquet is damaged or was made with other settings" in done.stdout + done.stderr

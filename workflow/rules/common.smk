@@ -60,7 +60,8 @@ def recorded(file):
 def refuse_unrecorded(file, order):
     # A file whose record in .snakemake is gone would pass for up to date whatever it was made from: its own key decides.
     unrecorded = os.path.exists(file) and not recorded(file)
-    if unrecorded and not is_current(Path(file), json.loads(order)["key"]):
+    key = json.loads(order)["key"]
+    if unrecorded and (file in DAMAGED or not is_current(Path(file), key)):
         raise WorkflowError(
             f"{file} is damaged or was made with other settings, data or code, and Snakemake has no record of it: "
             "delete it (or the whole results folder of this scale) and run again"
