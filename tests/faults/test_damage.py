@@ -43,9 +43,9 @@ def empty_file(whole: bytes) -> bytes:
 
 
 def changed(whole: bytes) -> bytes:
-    """One bit in the middle."""
-    middle = len(whole) // 2
-    return whole[:middle] + bytes([whole[middle] ^ 16]) + whole[middle + 1 :]
+    """One bit, in the contents of the file: a parquet file also has bits that say nothing."""
+    place = len(whole) // 4
+    return whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :]
 
 
 def break_all(checkout: Checkout, how, names=KINDS) -> None:
