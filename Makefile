@@ -14,7 +14,8 @@ snakemake := $(python) -m snakemake --cores $(CORES) --rerun-triggers code param
 	--rerun-incomplete --show-failed-logs
 
 .DEFAULT_GOAL := help
-.PHONY: help environment reproduce smoke test test-quick lint schema cost-table bench clean clean-results lock unlock
+.PHONY: help environment reproduce smoke test test-quick test-faults lint schema cost-table bench clean clean-results \
+	lock unlock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +42,9 @@ test: $(ready) ## all tests, on two cores
 
 test-quick: $(ready) ## tests that take seconds
 	$(python) -m pytest -m "not slow and not workflow and not browser" $(ARGS)
+
+test-faults: $(ready) ## kill, damage, fill up and swap files on purpose, at full counts (half an hour; some need root)
+	ZEROLOSS_FAULTS=full $(python) -m pytest tests/faults -m faults $(ARGS)
 
 lint: $(ready) ## ruff, types, snakefmt, snakemake --lint, known vulnerabilities
 	$(python) -m ruff check src tests benchmarks .ci

@@ -46,3 +46,7 @@ for study in STUDIES:
 
 onstart:
     announce_needs()
+
+
+onerror:
+    explain_failure(RESULTS)

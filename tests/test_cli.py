@@ -46,8 +46,11 @@ def test_run_draw_check_and_inspect(tmp_path, capsys):
     assert figure.read_bytes() == first
     assert main(["check", "du2018a", *MICRO, *out]) == 0
     capsys.readouterr()
+    left = tmp_path / "out/checkpoints/du2018a/as_printed_seed0"
+    left.mkdir(parents=True)
     assert main(["run", "du2018a", *MICRO, *out, "--only", "cells"]) == 0
     assert capsys.readouterr().out.count("is up to date") == 4
+    assert not left.exists(), "the state of a cell that is done is of no use"
     for file in ("metrics/du2018a.parquet", "figures/du2018a_finding.png", "figures/du2018a_finding.svg"):
         assert main(["inspect", str(tmp_path / "out" / file)]) == 0
         assert json.loads(capsys.readouterr().out)["key"]

@@ -68,7 +68,7 @@ def test_installed_versions_are_the_locked_ones(locked):
 
 # from the ground up; a room imports only from rooms below it (docs/architecture.md)
 FLOORS = [
-    {"errors", "storage", "checkpoint", "devices", "environment", "randomness", "provenance", "progress"},
+    {"errors", "storage", "checksums", "checkpoint", "devices", "environment", "randomness", "provenance", "progress"},
     {"datasets", "networks", "theory", "published"},
     {"kernels", "training", "plotting"},
     {"studies"},

@@ -6,6 +6,7 @@ is never taken up. Arrays only; nothing in it is ever unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import sys
@@ -83,7 +84,9 @@ class Checkpoint:
 
     def save(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep this state; ends the process where it has been asked to."""
-        storage.write_arrays(self._path, arrays, {"key": self._whole.key})
+        # another process that computes the same cell (its workflow was killed, it was not) may end and remove the folder
+        with contextlib.suppress(FileNotFoundError):
+            storage.write_arrays(self._path, arrays, {"key": self._whole.key})
         self._last = time.monotonic()
         if self._whole.asked_to_end:
             print(f"asked to end: state kept in {self._path}", file=sys.stderr)

@@ -203,6 +203,7 @@ def _folder(option: str, path: Path) -> Path:
 
 def _run(given: argparse.Namespace) -> None:
     from zeroloss import costs, pipeline
+    from zeroloss.checkpoint import Checkpoints
     from zeroloss.storage import is_current
 
     plan = _plan(given)
@@ -226,6 +227,8 @@ def _run(given: argparse.Namespace) -> None:
     for name, order in orders.items():
         if name in stale:
             pipeline.run_cell(order, results, plan.config.device)
+        else:  # a kill between its last two steps leaves the state of a cell that is done
+            Checkpoints(results / "checkpoints" / study.name / name, order["key"]).remove()
         print(paths[name] if name in stale else f"{paths[name]} is up to date")
     if given.only == "cells" or given.cell:
         return

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroloss import storage
+from zeroloss import checksums, storage
 from zeroloss.checkpoint import Checkpoints
 from zeroloss.devices import own_device, visible_devices
 from zeroloss.errors import UserError
@@ -205,10 +205,12 @@ def _by_name(declared: list[Any], name: str) -> Any:
 def draw_figure(order: Order, results: Path) -> None:
     """Draw one figure: ``figures/<name>.pdf``, ``.svg`` and ``.png``, with its provenance in the files' metadata."""
     from zeroloss.plotting.style import house_style, save
+    from zeroloss.studies.contract import FIGURE_FORMATS
 
     study, settings, metrics = _inputs(order, results)
     figure = _by_name(study.figures(settings), order["name"])
-    with house_style():
+    files = [f"figures/{figure.name}.{kind}" for kind in FIGURE_FORMATS]
+    with house_style(), checksums.recorded(results, files):
         canvas = figure.draw(metrics, settings, **figure.options)
         note = f"{figure.name}, scale {order['scale']}. {figure.caption}"
         title = f"{study.paper}: {figure.title}"
@@ -225,15 +227,20 @@ def make_table(order: Order, results: Path) -> None:
     study, settings, metrics = _inputs(order, results)
     declared = _by_name(study.tables(settings), order["name"])
     table = declared.make(metrics, settings)
-    stem = results / "tables" / declared.name
     caption = f"{declared.caption} Scale: {order['scale']}. [key {order['key']}]"
     cells = table.to_csv(index=False, lineterminator="\n")
     provenance = {**_history(order, results), "csv_sha256": hashlib.sha256(cells.encode()).hexdigest()}
     shown = table.to_markdown(index=False, floatfmt=".4g")
-    storage.write_text(stem.with_suffix(".md"), f"{shown}\n\n{caption}\n\n{storage.as_comment(provenance, '.md')}\n")
     latex = table.to_latex(index=False, escape=True, float_format="%.4g", caption=caption, label=f"tab:{declared.name}")
-    storage.write_text(stem.with_suffix(".tex"), f"{storage.as_comment(provenance, '.tex')}\n{latex}")
-    storage.write_text(stem.with_suffix(".csv"), cells)
+    texts = {
+        "csv": cells,
+        "md": f"{shown}\n\n{caption}\n\n{storage.as_comment(provenance, '.md')}\n",
+        "tex": f"{storage.as_comment(provenance, '.tex')}\n{latex}",
+    }
+    files = {f"tables/{declared.name}.{kind}": text for kind, text in texts.items()}
+    with checksums.recorded(results, list(files)):
+        for name, text in files.items():
+            storage.write_text(results / name, text)
 
 
 def judge_claims(order: Order, results: Path) -> None:
@@ -249,7 +256,7 @@ def judge_claims(order: Order, results: Path) -> None:
         head = {"id": claim.name, "study": study.name, "items": " ".join(claim.items), "statement": claim.statement}
         rows.append({**head, **vars(found)})
     table = pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
-    storage.write_text(results / "claims" / f"{study.name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    checksums.write_text(results, f"claims/{study.name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 def join_claims(order: Order, results: Path) -> None:
@@ -258,4 +265,4 @@ def join_claims(order: Order, results: Path) -> None:
 
     parts = [pd.read_csv(results / "claims" / f"{name}.csv", keep_default_na=False) for name in order["studies"]]
     table = pd.concat(parts, ignore_index=True)
-    storage.write_text(results / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
+    checksums.write_text(results, "claims.csv", table.to_csv(index=False, lineterminator="\n"))

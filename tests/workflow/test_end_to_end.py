@@ -1,18 +1,12 @@
-"""The workflow at the tiny scale of one study: its files, its bits, a kill and a resume, wrong settings."""
+"""The workflow at the tiny scale of one study: its files, its bits, wrong settings."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from tests.conftest import copy_project
 from tests.workflow.conftest import TINY, TRIGGERS, Checkout
@@ -104,30 +98,6 @@ def test_results_of_the_command_line_are_taken_as_the_workflows_own(tiny, tmp_pa
 def test_report_of_snakemake(tiny, tmp_path):
     tiny.snakemake("--report", str(tmp_path / "report.zip"))
     assert (tmp_path / "report.zip").stat().st_size > 100_000
-
-
-@pytest.mark.parametrize("moment", [0.0, 0.4, 1.2])
-def test_killed_at_any_moment_and_run_again_gives_the_same_bytes(tiny, tmp_path, moment):
-    """kill -9 of Snakemake and all its jobs while cells are being computed; no answer, no clean-up."""
-    checkout = Checkout(copy_project(tmp_path / "killed"), TINY)
-    (checkout.folder / "test_settings.yaml").write_text(yaml.safe_dump(TINY))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "test_settings.yaml"]
-    process = subprocess.Popen(
-        command, cwd=checkout.folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    logs = checkout.folder / "results/tiny/logs/du2018a"
-    deadline = time.monotonic() + 60
-    while not (logs.is_dir() and any(logs.iterdir())):  # a cell has started
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
-    time.sleep(moment)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    checkout.snakemake("--unlock")
-    checkout.snakemake(*TRIGGERED, "--rerun-incomplete")
-    assert cells(checkout.folder / "results/tiny") == cells(tiny.folder / "results/tiny")
-    assert checkout.waiting() == {}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,15 @@ try:
     from zeroloss.plan import make_plan
     from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS
     from zeroloss.storage import is_current
-    from zeroloss.workflow import announce, prepare_environment
+    from zeroloss.workflow import (
+        announce,
+        clear_up,
+        damaged,
+        explain_failure,
+        lost,
+        prepare_environment,
+        require_writable,
+    )
 except ModuleNotFoundError as problem:
     raise WorkflowError(
         f"{problem.name} is not installed: see docs/install.md, or use `make reproduce`"
@@ -48,12 +56,15 @@ def order_as_text(function, *names):
         raise WorkflowError(str(problem)) from None
 
 
+def recorded(file):
+    return workflow.persistence.metadata(IOFile(str(file))) is not None
+
+
 def refuse_unrecorded(file, order):
     # A file whose record in .snakemake is gone would pass for up to date whatever it was made from: its own key decides.
-    unrecorded = (
-        os.path.exists(file) and workflow.persistence.metadata(IOFile(file)) is None
-    )
-    if unrecorded and not is_current(Path(file), json.loads(order)["key"]):
+    unrecorded = os.path.exists(file) and not recorded(file)
+    key = json.loads(order)["key"]
+    if unrecorded and (file in DAMAGED or not is_current(Path(file), key)):
         raise WorkflowError(
             f"{file} is damaged or was made with other settings, data or code, and Snakemake has no record of it: "
             "delete it (or the whole results folder of this scale) and run again"
@@ -64,7 +75,33 @@ def refuse_unrecorded(file, order):
 PLAN = plan_of(None)
 SCALE = PLAN.scale
 STUDIES = list(PLAN.studies)
+RESULTS = Path("results") / SCALE
 prepare_environment(SOURCE, PLAN)
+
+
+def look_at_files():
+    # Snakemake asks whether a file is there, not whether it is whole. Jobs on a cluster read this file too: not for them.
+    if not workflow.is_main_process:
+        return []
+    try:
+        require_writable(Path(".snakemake"), "Snakemake keeps its records there")
+    except UserError as problem:
+        raise WorkflowError(str(problem)) from None
+    found = damaged(PLAN, RESULTS)
+    for name, why in found.items():
+        print(
+            f"zeroloss: {RESULTS / name} is damaged ({why}): it is made again",
+            file=sys.stderr,
+        )
+    return [str(RESULTS / name) for name in found]
+
+
+DAMAGED = look_at_files()
+
+
+def force_damaged():
+    # called by functions of inputs: the earliest moment at which Snakemake has a graph of jobs, and has not judged them
+    workflow.dag.forcefiles.update(DAMAGED)
 
 
 wildcard_constraints:
@@ -108,6 +145,9 @@ def cell_of(wildcards):
 
 
 def cell_datasets(wildcards):
+    force_damaged()
+    # Not ancient(), though a data set made again with the same key is the same: where one is made again Snakemake
+    # would then not look at its cells at all, not even at those whose own parameters changed or whose file is damaged.
     return [
         f"results/{wildcards.scale}/datasets/{name}.npz"
         for name in cell_of(wildcards).datasets
@@ -134,6 +174,7 @@ def cell_gpus(wildcards):
 
 
 def study_cells(wildcards):
+    force_damaged()
     names = plan_of(wildcards.scale).cells[wildcards.study]
     return [
         f"results/{wildcards.scale}/runs/{wildcards.study}/{name}.parquet"
@@ -151,6 +192,7 @@ def metrics_order(wildcards):
 def metrics_of(kind):
     # the metrics file that a figure or table is made from
     def path(wildcards):
+        force_damaged()
         declared = getattr(plan_of(wildcards.scale), f"{kind}s")
         name = wildcards[kind]
         if name not in declared:
@@ -211,6 +253,7 @@ def page_order(wildcards):
 
 
 def page_inputs(wildcards):
+    force_damaged()
     plan = plan_of(wildcards.scale)
     files = [
         f"figures/{name}.{kind}" for name in plan.figures for kind in FIGURE_FORMATS
@@ -221,10 +264,12 @@ def page_inputs(wildcards):
 
 
 def everything(wildcards):
+    force_damaged()
     outputs = [output for study in STUDIES for output in PLAN.outputs(study)]
+    names = (*outputs, "claims.csv", "coverage.csv", "index.html")
+    # what was deleted is made again, also where all that is made from it is still there
     return [
-        f"results/{SCALE}/{name}"
-        for name in (*outputs, "claims.csv", "coverage.csv", "index.html")
+        f"results/{SCALE}/{name}" for name in (*names, *lost(PLAN, RESULTS, recorded))
     ]
 
 
@@ -233,6 +278,8 @@ def announce_needs():
     asked = workflow.resource_settings
     beside = (asked.cores if workflow.local_exec else asked.nodes) or 1
     try:
-        announce(PLAN, Path("results") / SCALE, beside, workflow.local_exec)
+        require_writable(RESULTS, "results go there")
+        clear_up(RESULTS)
+        announce(PLAN, RESULTS, beside, workflow.local_exec)
     except UserError as problem:
         raise WorkflowError(str(problem)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,5 +87,8 @@ def save(canvas: Figure, stem: Path, *, title: str, note: str, provenance: Mappi
         "png": {"Title": title, "Description": about, METADATA_KEY.decode(): made, "Software": "zeroloss"},
     }
     for suffix, entries in metadata.items():
+        # drawn in memory: on a full disk matplotlib's clean-up would hide the reason behind an error of its own
+        drawn = io.BytesIO()
+        canvas.savefig(drawn, format=suffix, metadata=entries)
         with atomic_path(stem.with_name(f"{stem.name}.{suffix}")) as temporary:
-            canvas.savefig(temporary, format=suffix, metadata=entries)
+            temporary.write_bytes(drawn.getvalue())

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroloss import storage
+from zeroloss import checksums
 from zeroloss.errors import UserError
 from zeroloss.report import inventory
 
@@ -61,4 +61,4 @@ def write(order: Mapping[str, Any], results: Path) -> None:
         nothing = [{"status": item.unserved, "output": ""}]
         for entry in order["served"].get(item.item, nothing):
             writer.writerow((item.item, item.document, item.kind, entry["status"], entry["output"], item.why))
-    storage.write_text(results / "coverage.csv", text.getvalue())
+    checksums.write_text(results, "coverage.csv", text.getvalue())

@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zeroloss import __version__, storage
+from zeroloss import __version__, checksums, storage
 from zeroloss.errors import UserError
 from zeroloss.report import coverage, inspection, inventory
 from zeroloss.report.shown import ShownTable, mathematics, read_csv, read_texts, setting_groups, shown_table
@@ -72,7 +72,7 @@ def write(order: Mapping[str, Any], results: Path) -> None:
     Raises:
         UserError: a file that the page shows or links to is missing or damaged.
     """
-    storage.write_text(results / "index.html", _render(_content(order, results)))
+    checksums.write_text(results, "index.html", _render(_content(order, results)))
 
 
 def _resource(name: str) -> str:
