@@ -37,7 +37,7 @@ def draw(path):
     with house_style():
         canvas, axes = plt.subplots(layout="constrained")
         axes.plot(np.arange(1000.0), np.random.default_rng(0).normal(size=1000))
-        save(canvas, path.with_suffix(""), title="t", note="n", key="k")
+        save(canvas, path.with_suffix(""), title="t", note="n", provenance={"key": "k"})
 
 
 # every way in which a run writes a file
