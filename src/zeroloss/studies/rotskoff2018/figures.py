@@ -86,36 +86,39 @@ def draw_figure_1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
     from zeroloss.plotting.style import ordered_cues
 
-    canvas, axes = plt.subplots(2, 2, figsize=(12, 8.6), layout="constrained")
+    canvas = plt.figure(figsize=(12, 8.6), layout="constrained")
+    upper, lower = canvas.subfigures(2, 1)
+    maps = upper.subplots(1, 2, sharey=True)
+    left, right = lower.subplots(1, 2)
     part = metrics[metrics["part"] == "map"]
     particles = metrics[metrics["part"] == "particle"]
     limit = float(part["target"].abs().max())
     levels = np.linspace(-limit, limit, 15)
     drawn = int(settings.sphere.drawn_width)
     shown = None
-    for one, value, title in ((axes[0, 0], "target", "$f$"), (axes[0, 1], "output", f"$f_{{{drawn}}}$")):
+    for one, value, title in ((maps[0], "target", "$f$"), (maps[1], "output", f"$f_{{{drawn}}}$")):
         grid = part.pivot(index="theta", columns="phi", values=value)
         shown = one.contourf(grid.columns, grid.index, grid, levels=levels, cmap="RdBu_r", extend="both")
         one.contour(grid.columns, grid.index, grid, levels=levels, colors="0.35", linewidths=0.4)
-        one.set(xlabel=r"$\phi$", ylabel=r"$\theta$", xlim=(-np.pi, np.pi), ylim=(np.pi, 0))
+        one.set(xlabel=r"$\phi$", xlim=(-np.pi, np.pi), ylim=(np.pi, 0))
         one.set_title(f"({'ab'[value == 'output']}) {title}")
         one.set_xticks([-np.pi, 0, np.pi], [r"$-\pi$", "$0$", r"$\pi$"])
         one.set_yticks([0, np.pi / 2, np.pi], ["$0$", r"$\pi/2$", r"$\pi$"])
         one.grid(False)
+    maps[0].set_ylabel(r"$\theta$")
     for sign, marker in ((1, "^"), (-1, "v")):
         some = particles[np.sign(particles["charge"]) == sign]
         size = 12 + 60 * some["charge"].abs() / particles["charge"].abs().max()
-        axes[0, 1].scatter(
+        maps[1].scatter(
             some["phi"], some["theta"], s=size, marker=marker, facecolor="white", edgecolor="black", linewidth=0.7, zorder=4
         )
     assert shown is not None
-    canvas.colorbar(shown, ax=axes[0].tolist(), label="value", shrink=0.9)
+    upper.colorbar(shown, ax=maps.tolist(), label="value", format="%.1f")
     handles = [
         Line2D([], [], color="black", markerfacecolor="white", marker=marker, linestyle="", label=label)
         for marker, label in (("^", "particle, $c_i>0$"), ("v", "$c_i<0$"))
     ]
-    axes[0, 1].legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
-    left, right = axes[1]
+    maps[1].legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
     widths = settings.sphere.widths
     cues = ordered_cues(widths)
     flow = metrics[(metrics["part"] == "flow") & (metrics["step"] > 0)]
@@ -128,13 +131,12 @@ def draw_figure_1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     draw_guide(right, final, "loss", -1, (0, (5, 2)))
     draw_guide(right, final, "loss", -2, "-.")
     name_widths(right, widths)
-    right.set(ylabel=r"loss $\ell(f,f_n)$", title="(d) loss at the end")
-    slope = width_slope(final, "loss")
+    right.set(ylabel=r"loss $\ell(f,f_n)$", title=f"(d) loss at the end, slope {width_slope(final, 'loss')}")
     right.legend(
         handles=[
-            Line2D([], [], color="#31688e", marker="o", label=f"median, all realisations; slope {slope}"),
-            Line2D([], [], color="0.3", linestyle=(0, (5, 2)), label="$n^{-1}$ (guide of the paper)"),
-            Line2D([], [], color="0.3", linestyle="-.", label="$n^{-2}$ (guide of the paper)"),
+            Line2D([], [], color="#31688e", marker="o", label="medians and realisations"),
+            Line2D([], [], color="0.3", linestyle=(0, (5, 2)), label="$n^{-1}$, guide"),
+            Line2D([], [], color="0.3", linestyle="-.", label="$n^{-2}$, guide"),
         ],
         loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2,
     )  # fmt: skip
@@ -150,6 +152,8 @@ def draw_sign(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     canvas, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained", sharey=True)
     cues = ordered_cues(settings.sphere.widths)
     last = metrics[metrics["part"] == "printed"]["time"].max()
+    # the last time of the longer flow that both have
+    shared = metrics[(metrics["part"] == "flow") & (metrics["time"] <= last * 1.0001)]["time"].max()
     for one, part, title in (
         (axes[0], "flow", r"(a) $\varphi=\exp(+a\,x\cdot y)$"), (axes[1], "printed", r"(b) $\exp(-a\,x\cdot y)$, as printed")
     ):  # fmt: skip
@@ -157,8 +161,8 @@ def draw_sign(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         for width, group in table.groupby("width"):
             # beyond 10^12 a curve only leaves the picture
             draw_curve(one, group[group["loss"] < 1e12], "time", cues[width])
-        one.set(yscale="log", xlabel="time $t$", title=title, xlim=(0, last))
-    axes[0].set(ylabel=r"loss $\ell(f,f_n)$", ylim=(1e-5, 1e9))
+        one.set(yscale="log", xlabel="time $t$", title=title, xlim=(0, shared))
+    axes[0].set(ylabel=r"loss $\ell(f,f_n)$", ylim=(1e-3, 1e9))
     canvas.legend(handles=width_handles(cues), loc="outside upper center", ncols=len(cues) + 1)
     return canvas
 

@@ -69,7 +69,7 @@ def draw_fluctuations(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$t={step * part.step:g}$") for step, cue in cues.items()
     ]
     handles += [
-        Line2D([], [], color="0.2", linestyle=":", label="exact at $t=0$"),
+        Line2D([], [], color="0.2", linestyle=":", label="exact mean at $t=0$"),
         Line2D([], [], color="0.3", linestyle="-.", label="$n^{-1}$ (b), $n^{-1/2}$ (c)"),
     ]
     canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles))
