@@ -166,7 +166,7 @@ def test_outputs_of_radial_units():
     torch.testing.assert_close(particles.outputs(x), torch.tensor(expected, dtype=torch.float64))
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     pass
 
 
@@ -178,9 +178,9 @@ def test_an_interrupted_flow_ends_with_the_same_bits(tmp_path):
     def stop(count):
         steps.append(count)
         if len(steps) == 40:
-            raise Interrupted
+            raise InterruptedRunError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         flow(sphere_state(2, 8, 5)[1], 1e-2, 60, recorded, checkpoint=checkpoints.part("a"), advance=stop)
     steps.clear()
     found = flow(sphere_state(2, 8, 5)[1], 1e-2, 60, recorded, checkpoint=checkpoints.part("a"), advance=steps.append)
@@ -263,9 +263,9 @@ def test_interrupted_training_ends_with_the_same_bits(tmp_path, calls):
     def stop(count):
         seen.append(count)
         if len(seen) == calls:
-            raise Interrupted
+            raise InterruptedRunError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         training(checkpoints.part("a"), stop)
     kept, ends = training(checkpoints.part("a"))
     np.testing.assert_array_equal(kept, expected)

@@ -53,9 +53,7 @@ MICRO = changed(
 
 @pytest.fixture(scope="module")
 def tables():
-    return {
-        cell.name: STUDY.run(cell.parameters, [], device="cpu", quiet=True) for cell in STUDY.cells(MICRO)
-    }
+    return {cell.name: STUDY.run(cell.parameters, [], device="cpu", quiet=True) for cell in STUDY.cells(MICRO)}
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +332,9 @@ def spread_metrics(variance=-1.0, law=-0.5, start=1.0, sgd=1.0):
 def test_fluctuation_judges_go_both_ways():
     judged = {claim.name: claim.judge for claim in fluctuation_claims.claims(SETTINGS)}
     good = spread_metrics()
-    assert {name: judge(good, SETTINGS).verdict for name, judge in judged.items()} == dict.fromkeys(judged, "reproduced")
+    assert {name: judge(good, SETTINGS).verdict for name, judge in judged.items()} == dict.fromkeys(
+        judged, "reproduced"
+    )
     bad = spread_metrics(variance=-0.5, law=-0.2, start=3.0, sgd=2.0)
     assert {name: judge(bad, SETTINGS).verdict for name, judge in judged.items()} == dict.fromkeys(judged, "differs")
     assert judged["variance-slope"](bad, SETTINGS).note.startswith("t = 2 shown")

@@ -33,9 +33,7 @@ class SphereParticles:
         charges: (R, n). All of one dtype, on one device; both are copied.
     """
 
-    def __init__(
-        self, target: torch.Tensor, exponent: float, positions: torch.Tensor, charges: torch.Tensor
-    ) -> None:
+    def __init__(self, target: torch.Tensor, exponent: float, positions: torch.Tensor, charges: torch.Tensor) -> None:
         realisations, n, d = positions.shape
         self.exponent, self.radius = exponent, d**0.5
         self.positions, self.charges = positions.clone(), charges.clone()
@@ -52,7 +50,7 @@ class SphereParticles:
     def evaluate(self) -> None:
         """Velocities and ``energy`` (R,), which leaves out its constant, at the present state."""
         y, c = self.positions, self.charges
-        realisations, n, d = y.shape
+        _, n, d = y.shape
         torch.bmm(y, y.transpose(1, 2), out=self._kernel)
         self._kernel.mul_(self.exponent).exp_()
         # one product gives both sums over j: of c_j y_j and of c_j

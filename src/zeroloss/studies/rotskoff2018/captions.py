@@ -10,7 +10,11 @@ TARGET = "Synthetic: the spherical 3-spin function, coefficients drawn by us"
 
 def sphere_text(settings: Settings) -> str:
     s = settings.sphere
-    cut = "" if (s.step, s.steps) == (0.001, 200_000) else " (the paper: steps of 10^-3 to t = 200, the first half with noise)"
+    cut = (
+        ""
+        if (s.step, s.steps) == (0.001, 200_000)
+        else " (the paper: steps of 10^-3 to t = 200, the first half with noise)"
+    )
     return (
         f"{TARGET} (seed {settings.target_seed}), d = {s.dimension}, a = {s.exponent:g}; {len(s.seeds)} realisations of the "
         f"start, c = 0, y uniform; Euler steps of {s.step:g} to t = {s.step * s.steps:g}, no noise{cut}, float64. Losses are "

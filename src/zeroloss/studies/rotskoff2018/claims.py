@@ -272,7 +272,9 @@ def _sigmoid_claims(dimension: int) -> list[Claim]:
         ),
     ]  # fmt: skip
     if dimension in published.load("rotskoff2018_fig2")["d"].to_list():
-        found.append(Claim(f"end-d{dimension}", FIGURES_2_TO_4, f"Sigmoid units, {d}: the loss of Figure 2 at its end", end))
+        found.append(
+            Claim(f"end-d{dimension}", FIGURES_2_TO_4, f"Sigmoid units, {d}: the loss of Figure 2 at its end", end)
+        )
     return found
 
 

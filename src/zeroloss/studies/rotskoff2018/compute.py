@@ -132,7 +132,14 @@ def _start_rows(parameters: Mapping[str, Any], spin: ThreeSpin) -> list[dict[str
         )
         for draw, loss in enumerate(losses - spin.mean_square / 2 - base):
             rows.append(
-                {"part": "start", "unit": "radial", "width": width, "draw": draw, "excess": loss, "exact": excess / width}
+                {
+                    "part": "start",
+                    "unit": "radial",
+                    "width": width,
+                    "draw": draw,
+                    "excess": loss,
+                    "exact": excess / width,
+                }
             )
     return rows
 

@@ -23,7 +23,9 @@ class IdentitySettings(StudySettings):
     order: PositiveCount = Field(description="heights of the grid; twice as many longitudes")
     orders: Sizes = Field(description="orders of the grids that the closed forms of F and K are compared with")
     charge_mean: float = Field(description="mean of the charges c; their standard deviation is 1")
-    start_draws: PositiveCount = Field(description="draws of n independent particles, for the mean excess of their loss")
+    start_draws: PositiveCount = Field(
+        description="draws of n independent particles, for the mean excess of their loss"
+    )
 
 
 class SphereSettings(StudySettings):
@@ -35,7 +37,9 @@ class SphereSettings(StudySettings):
     widths: Widths = Field(description="numbers of particles n")
     step: StepSize = Field(description="Euler step dt")
     steps: PositiveCount = Field(description="number of steps")
-    recorded: PositiveCount = Field(description="times at which the loss is taken, evenly spaced in log t, beside 0 and 1")
+    recorded: PositiveCount = Field(
+        description="times at which the loss is taken, evenly spaced in log t, beside 0 and 1"
+    )
     printed_steps: PositiveCount = Field(description="steps of the flow with the sign of the exponent as printed")
     drawn_width: PositiveCount = Field(description="n of the map of f_n, among widths")
     map_points: Annotated[int, Field(ge=3)] = Field(description="polar angles of the map; twice as many azimuths")
@@ -57,7 +61,9 @@ class SigmoidSettings(StudySettings):
     seeds: Seeds = Field(description="realisations: seeds of starts and batches")
     runs: Annotated[list[SigmoidRun], Len(min_length=1)] = Field(description="one entry for each dimension")
     batch_divisor: PositiveCount = Field(description="the batch has P = floor(n / this) points, at least one")
-    charge_deviation: StepSize = Field(description="standard deviation of c at the start; weights and thresholds have 1")
+    charge_deviation: StepSize = Field(
+        description="standard deviation of c at the start; weights and thresholds have 1"
+    )
     test_points: PositiveCount = Field(description="points that the final loss is taken over")
     curve_points: PositiveCount = Field(description="points that the loss over time is taken over")
     recorded: PositiveCount = Field(description="times of the loss curve during SGD; a quarter more during the quench")
@@ -84,7 +90,9 @@ class FluctuationSettings(StudySettings):
     widths: Widths = Field(description="numbers of units n")
     reference: PositiveCount = Field(description="units of the network that stands for the limit n -> infinity")
     step: StepSize = Field(description="Euler step of the flow")
-    times: Annotated[list[PositiveCount], Len(min_length=1)] = Field(description="steps after which it is looked at, beside 0")
+    times: Annotated[list[PositiveCount], Len(min_length=1)] = Field(
+        description="steps after which it is looked at, beside 0"
+    )
     sgd_width: PositiveCount = Field(description="n of the SGD runs, among widths")
     sgd_batch: PositiveCount = Field(description="their batch: points drawn from mu with replacement")
     sgd_step: StepSize = Field(description="their step; they end at the time of the flow")
@@ -93,7 +101,9 @@ class FluctuationSettings(StudySettings):
 class Settings(StudySettings):
     """Rotskoff, Vanden-Eijnden 2018: networks as interacting particles."""
 
-    target_seed: Annotated[int, Field(ge=0, strict=True)] = Field(description="seed of the 3-spin functions, one each d")
+    target_seed: Annotated[int, Field(ge=0, strict=True)] = Field(
+        description="seed of the 3-spin functions, one each d"
+    )
     identity: IdentitySettings = Field(description="the loss as an energy of particles")
     sphere: SphereSettings = Field(description="Figure 1")
     sigmoid: SigmoidSettings = Field(description="Figures 2 to 4")

@@ -110,7 +110,14 @@ def draw_figure_1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         some = particles[np.sign(particles["charge"]) == sign]
         size = 12 + 60 * some["charge"].abs() / particles["charge"].abs().max()
         maps[1].scatter(
-            some["phi"], some["theta"], s=size, marker=marker, facecolor="white", edgecolor="black", linewidth=0.7, zorder=4
+            some["phi"],
+            some["theta"],
+            s=size,
+            marker=marker,
+            facecolor="white",
+            edgecolor="black",
+            linewidth=0.7,
+            zorder=4,
         )
     assert shown is not None
     upper.colorbar(shown, ax=maps.tolist(), label="value", format="%.1f")
@@ -211,7 +218,7 @@ def figures(settings: Settings) -> list[Figure]:
                 f"{sphere_text(settings)}. The first {sphere.printed_steps} steps. Lines: medians, band: range over "
                 "realisations. The printed kernel is minus the right one on odd functions, and f is odd."
             ),
-            alt="Left: with the mended sign the loss falls for every n. Right: with the printed sign it grows without bound.",
+            alt="Left: with the mended sign the loss falls for every n. Right: with the printed one it grows.",
             draw=draw_sign,
         ),
         *sigmoid_figures.figures(settings),

@@ -88,7 +88,9 @@ def judge_limit(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     Independent networks differ by V (1/n + 1/N) plus squared bias O(1/n^2): the 1/N bends the slope by up to
     ln(1 + n_last / N) / ln(n_last / n_first), 0.02 for N = 16 n_last. Tolerance 0.15 as for the variance.
     """
-    return judge_slope(spread_at(metrics, steps(metrics)[-1]), "from_limit", -1.0, 0.15, "corrections of relative order 1/n")
+    return judge_slope(
+        spread_at(metrics, steps(metrics)[-1]), "from_limit", -1.0, 0.15, "corrections of relative order 1/n"
+    )
 
 
 def judge_sgd_law(metrics: pd.DataFrame, settings: Settings) -> Judgement:
@@ -118,8 +120,15 @@ def judge_sgd_law(metrics: pd.DataFrame, settings: Settings) -> Judgement:
 
 def claims(settings: Settings) -> list[Claim]:
     return [
-        Claim("start-variance", ITEMS, "At the start n Var f_n is the exact constant E c^2 E sigma^2", judge_start_variance),
-        Claim("variance-slope", ITEMS, "The variance of f_n over independent starts is 1/n at every time", judge_variance),
+        Claim(
+            "start-variance",
+            ITEMS,
+            "At the start n Var f_n is the exact constant E c^2 E sigma^2",
+            judge_start_variance,
+        ),
+        Claim(
+            "variance-slope", ITEMS, "The variance of f_n over independent starts is 1/n at every time", judge_variance
+        ),
         Claim("limit-slope", ITEMS, "Networks of n units are at mean square distance 1/n from the limit", judge_limit),
         Claim("law-of-charges", ITEMS, "The law of the charges is at distance n^(-1/2) from the limit", judge_law),
         Claim("sgd-law", ITEMS, "SGD with small steps ends with the law of the flow", judge_sgd_law),

@@ -47,7 +47,12 @@ def draw_fluctuations(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         name_widths(one, part.widths)
         one.set(ylabel=label, title=title)
     axes[0, 0].plot(
-        widths, theory.sigmoid_start_variance(part.dimension, 1.0) / widths, color="0.2", linestyle=":", linewidth=1.3, zorder=5
+        widths,
+        theory.sigmoid_start_variance(part.dimension, 1.0) / widths,
+        color="0.2",
+        linestyle=":",
+        linewidth=1.3,
+        zorder=5,
     )
     for one, value, power in ((axes[0, 1], "from_limit", -1.0), (axes[1, 0], "law_distance", -0.5)):
         top = spread_at(metrics, found[-1])
@@ -63,10 +68,12 @@ def draw_fluctuations(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     later = charges[charges["source"] != "start"]["density"].max()
     last.set(xlabel="charge $c$", ylabel="density", title="(d) law of the charges", ylim=(0, 1.6 * later))
     last.legend(
-        handles=[Line2D([], [], color=c, linestyle=s, label=label) for c, s, label in _SOURCES.values()], loc="upper right"
+        handles=[Line2D([], [], color=c, linestyle=s, label=label) for c, s, label in _SOURCES.values()],
+        loc="upper right",
     )
     handles = [
-        Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$t={step * part.step:g}$") for step, cue in cues.items()
+        Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$t={step * part.step:g}$")
+        for step, cue in cues.items()
     ]
     handles += [
         Line2D([], [], color="0.2", linestyle=":", label="exact mean at $t=0$"),

@@ -31,7 +31,16 @@ def draw_points(
     """Every realisation's magnitude as a small marker, the medians joined by a line; log-log over n, moved by ``shift``."""
     size = table[value].abs()
     fill: Any = "full" if filled else "none"
-    axes.plot(table["width"] * shift, size, color=colour, marker=marker, linestyle="", markersize=3, alpha=0.45, fillstyle=fill)
+    axes.plot(
+        table["width"] * shift,
+        size,
+        color=colour,
+        marker=marker,
+        linestyle="",
+        markersize=3,
+        alpha=0.45,
+        fillstyle=fill,
+    )
     middle = size.groupby(table["width"]).median()
     axes.plot(
         middle.index * shift, middle, color=colour, marker=marker, markersize=7, linewidth=1.2, zorder=4, fillstyle=fill
@@ -56,9 +65,7 @@ def name_widths(axes: Axes, widths: Sequence[int]) -> None:
 def width_handles(cues: Mapping[int | float, Cue], band: bool = True) -> list[Line2D]:
     from matplotlib.lines import Line2D
 
-    handles = [
-        Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$n={width}$") for width, cue in cues.items()
-    ]
+    handles = [Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$n={width}$") for width, cue in cues.items()]
     if band:
         handles.append(Line2D([], [], color="0.4", alpha=0.3, linewidth=7, label="range"))
     return handles

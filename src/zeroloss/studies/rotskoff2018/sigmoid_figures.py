@@ -156,7 +156,7 @@ def figures(settings: Settings) -> list[Figure]:
                 f"{text}. x_i = sqrt(d) cos th, x_j = sqrt(d) sin th, other coordinates 0; after the quench, the largest n. "
                 "Lines: medians over realisations, band: range. The paper's pairs (i, j) are not known to us."
             ),
-            alt="Slices along three great circles: networks follow the target closely in the least dimension, less in larger ones.",
+            alt="Slices along three great circles: networks follow the target closely in the least dimension, less beyond.",
             draw=draw_figure_4,
         ),
     ]

@@ -42,13 +42,20 @@ def judge_slope(table: pd.DataFrame, value: str, expected: float, tolerance: flo
     found, allowed = width_slope(table, value), f"± {tolerance:g} ({reason})"
     if found is None or table.groupby("width")["seed"].nunique().min() < 5:
         note = "needs two values of n, five realisations of each, and finite values"
-        return Judgement(f"{expected:g}", "not measurable" if found is None else str(found), "", allowed, "undecided", note)
+        return Judgement(
+            f"{expected:g}", "not measurable" if found is None else str(found), "", allowed, "undecided", note
+        )
     outside = found.low > expected + tolerance or found.high < expected - tolerance
     verdict: Verdict = (
         "reproduced" if abs(found.value - expected) <= tolerance else "differs" if outside else "undecided"
     )
     return Judgement(
-        f"{expected:g}", f"{found} (log-log slope over n)", spread_text(table), allowed, verdict, medians_text(table, value)
+        f"{expected:g}",
+        f"{found} (log-log slope over n)",
+        spread_text(table),
+        allowed,
+        verdict,
+        medians_text(table, value),
     )
 
 

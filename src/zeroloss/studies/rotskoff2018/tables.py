@@ -72,7 +72,9 @@ def slopes_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     part = settings.fluctuations
     for step in steps(metrics):
         values = ("variance", "from_limit", "law_distance")
-        groups.append(("sigmoid", part.dimension, f"1/n test, t = {step * part.step:g}", spread_at(metrics, step), values))
+        groups.append(
+            ("sigmoid", part.dimension, f"1/n test, t = {step * part.step:g}", spread_at(metrics, step), values)
+        )
     rows = []
     for unit, dimension, when, table, values in groups:
         for value in values:
