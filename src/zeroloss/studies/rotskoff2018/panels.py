@@ -57,9 +57,11 @@ def draw_guide(axes: Axes, table: pd.DataFrame, value: str, power: float, style:
 
 def name_widths(axes: Axes, widths: Sequence[int]) -> None:
     """Ticks at the values of n."""
+    from matplotlib.ticker import NullLocator
+
     axes.set_xlabel("particles $n$")
     axes.set_xticks(list(widths), [str(width) for width in widths])
-    axes.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def width_handles(cues: Mapping[int | float, Cue], band: bool = True) -> list[Line2D]:
