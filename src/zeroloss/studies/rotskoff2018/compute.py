@@ -74,7 +74,7 @@ def identity_rows(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
                 c = parameters["charge_mean"] + generator.standard_normal(width)
                 values = phi(x, y, b)  # (grid, n)
                 weighted = weights[:, None] * values
-                energy = theory.interaction_loss(np.array(constant), c, f @ weighted, values.T @ weighted)
+                energy = theory.interaction_loss(constant, c, f @ weighted, values.T @ weighted)
                 direct = theory.direct_loss(f, values @ c / width, weights)
                 rows.append(_both("identity", unit, width, seed, direct, energy, constant))
         # (1.7): a smooth density of charge over positions, on a grid of its own

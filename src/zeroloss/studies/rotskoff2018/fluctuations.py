@@ -78,13 +78,14 @@ def fluctuation_rows(parameters: Mapping[str, Any], device: str, quiet: bool) ->
                 "time": times[-1] * parameters["step"], "law_distance": transport_distance(final[number], law),
             }
         )  # fmt: skip
-    edges = np.linspace(*np.quantile(law, (0.001, 0.999)), BINS + 1)
+    low, high = (float(one) for one in np.quantile(law, (0.001, 0.999)))
+    edges = np.linspace(low, high, BINS + 1)
     samples = {"start": limit[0][1][0], "limit": law, "sgd": final.ravel()}
     for source, values in samples.items():
         density = np.histogram(values, edges)[0] / len(values) / np.diff(edges)
         rows += [
-            {"part": "charge", "dimension": d, "source": source, "low": low, "high": high, "density": one}
-            for low, high, one in zip(edges[:-1], edges[1:], density, strict=True)
+            {"part": "charge", "dimension": d, "source": source, "low": left, "high": right, "density": one}
+            for left, right, one in zip(edges[:-1], edges[1:], density, strict=True)
         ]
     return rows
 
