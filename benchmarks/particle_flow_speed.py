@@ -4,8 +4,8 @@ Usage: python benchmarks/particle_flow_speed.py [--repeats 5] [--dimension 10] [
 
 Both train two-layer sigmoid networks on the 3-spin target with batches of floor(n/5) fresh points of the sphere, drawing
 included, in float32. Ten realisations: ours in batches that stay in the cache, the plain script in a loop with a module,
-autograd and an optimiser; the target is one matrix product for both. From the same start and points one step must lead both to the same weights. CPU seconds of one
-thread, repeats interleaved.
+autograd and an optimiser; the target is one matrix product for both. From the same start and points one step must lead
+both to the same weights. CPU seconds of one thread, repeats interleaved.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def draw_figure_1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     from zeroloss.plotting.style import ordered_cues
 
     canvas = plt.figure(figsize=(12, 8.6), layout="constrained")
-    upper, lower = canvas.subfigures(2, 1)
+    upper, lower = canvas.subfigures(2, 1, squeeze=False)[:, 0]
     maps = upper.subplots(1, 2, sharey=True)
     left, right = lower.subplots(1, 2)
     part = metrics[metrics["part"] == "map"]
@@ -185,8 +185,8 @@ def figures(settings: Settings) -> list[Figure]:
                 f"Units on the sphere in R^3, 3-spin target, {seeds_text(identity.seeds)} of the particles, float64. (a) Loss "
                 f"(1.2) and energy (1.3) or (1.7) by one quadrature of {identity.order} x {2 * identity.order} points, "
                 f"n = {listed(identity.widths)} (equal values at 10^-17). (b) The loss of n = {max(identity.widths)} radial "
-                f"units on coarser grids against closed forms. (c) Loss of n independent particles, c ~ N({identity.charge_mean:g}"
-                f", 1), above that of their density: {identity.start_draws} draws, bars 95 % normal intervals; dotted: exact."
+                f"units on coarser grids against closed forms. (c) Loss of n independent particles, c ~ N("
+                f"{identity.charge_mean:g}, 1), above their density's: {identity.start_draws} draws, bars 95 % normal intervals; dotted: exact."
             ),
             alt=(
                 "Three panels: differences of the two forms at rounding level for every n; error of grids falling to "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from zeroloss.theory import rotskoff2018 as theory
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-_SOURCES = {
+_SOURCES: dict[str, tuple[str, Any, str]] = {
     "start": ("0.55", (0, (2, 1)), "limit, $t=0$"),
     "limit": ("black", "-", "limit, last $t$"),
     "sgd": ("#b5367a", "-", "SGD, last $t$"),

@@ -33,7 +33,8 @@ def identity_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
 def _groups(metrics: pd.DataFrame, settings: Settings) -> list[tuple[str, int, str, pd.DataFrame, tuple[str, ...]]]:
     """(units, d, when, table, values) of everything that is told by n."""
-    found = [("radial", settings.sphere.dimension, "after the flow", final_losses(metrics), ("loss",))]
+    found: list[tuple[str, int, str, pd.DataFrame, tuple[str, ...]]] = []
+    found.append(("radial", settings.sphere.dimension, "after the flow", final_losses(metrics), ("loss",)))
     for run in settings.sigmoid.runs:
         for phase, when in (("sgd", "after SGD"), ("quench", "after the quench")):
             values = ("loss", "above", "below", "variance")
@@ -70,11 +71,10 @@ def slopes_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Every exponent that claims and figures speak of, with its interval."""
     groups = _groups(metrics, settings)
     part = settings.fluctuations
+    told: tuple[str, ...] = ("variance", "from_limit", "law_distance")
     for step in steps(metrics):
-        values = ("variance", "from_limit", "law_distance")
-        groups.append(
-            ("sigmoid", part.dimension, f"1/n test, t = {step * part.step:g}", spread_at(metrics, step), values)
-        )
+        when = f"1/n test, t = {step * part.step:g}"
+        groups.append(("sigmoid", part.dimension, when, spread_at(metrics, step), told))
     rows = []
     for unit, dimension, when, table, values in groups:
         for value in values:
