@@ -186,7 +186,8 @@ def figures(settings: Settings) -> list[Figure]:
                 f"(1.2) and energy (1.3) or (1.7) by one quadrature of {identity.order} x {2 * identity.order} points, "
                 f"n = {listed(identity.widths)} (equal values at 10^-17). (b) The loss of n = {max(identity.widths)} radial "
                 f"units on coarser grids against closed forms. (c) Loss of n independent particles, c ~ N("
-                f"{identity.charge_mean:g}, 1), above their density's: {identity.start_draws} draws, bars 95 % normal intervals; dotted: exact."
+                f"{identity.charge_mean:g}, 1), above their density's: {identity.start_draws} draws, bars 95 % "
+                "normal intervals; dotted: exact."
             ),
             alt=(
                 "Three panels: differences of the two forms at rounding level for every n; error of grids falling to "
