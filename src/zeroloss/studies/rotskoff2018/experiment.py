@@ -168,6 +168,7 @@ def cells(settings: Settings) -> list[Cell]:
         len(fluctuations.seeds), fluctuations.sgd_width, fluctuations.dimension, fluctuations.sgd_batch,
         int(last * fluctuations.step / fluctuations.sgd_step),
     )  # fmt: skip
-    memory = 500 + max(fluctuations.reference, 1000) * fluctuations.points * 8 // 10**6
+    most = max(fluctuations.reference, len(fluctuations.seeds) * max(fluctuations.widths))
+    memory = 500 + most * fluctuations.points * 8 // 10**6
     add("fluctuations", "fluctuations", fluctuations.model_dump(), seconds, memory, False)
     return found
