@@ -261,7 +261,7 @@ def test_printed_sign_judge(ends, verdict):
     assert claims.judge_printed_sign(pd.DataFrame(rows), SETTINGS).verdict == verdict
 
 
-def sigmoid_metrics(power, fallen, quenched=0.5, variance=-1.5):
+def sigmoid_metrics(power, fallen, quenched=0.5, variance=-1.5, start=50.0):
     """Finals of d = 5 with this exponent; curves whose last quarter loses this share."""
     run = SETTINGS.sigmoid.runs[0]
     parts = []
@@ -272,20 +272,29 @@ def sigmoid_metrics(power, fallen, quenched=0.5, variance=-1.5):
         parts.append(table)
     curve = [
         {"part": "curve", "dimension": 5, "width": max(run.widths), "seed": 0, "step": step, "loss": loss}
-        for step, loss in ((0, 5.0), (run.steps // 2, 1.0), (run.steps, 1 - fallen))
+        for share, loss in (
+            (0, start),
+            (0.73, 1.0),
+            (0.74, 1.0),
+            (0.75, 1.0),
+            (0.98, 1 - fallen),
+            (0.99, 1 - fallen),
+            (1, 1 - fallen),
+        )
+        for step in (int(share * run.steps),)
     ]
     return pd.concat([*parts, pd.DataFrame(curve)], ignore_index=True)
 
 
 @pytest.mark.parametrize(
-    ("power", "fallen", "verdict"),
-    [(-1.0, 0.0, "reproduced"), (-2.0, 0.0, "differs"), (-1.0, 0.9, "undecided"), (-2.0, 0.9, "undecided")],
-)
-def test_sigmoid_loss_judge(power, fallen, verdict):
-    # three recorded times: the mean of the last three still shows what fell
-    table = sigmoid_metrics(power, fallen)
-    curve = (table["part"] == "curve") & (table["step"] == 0)
-    found = claims._judge_sigmoid(table[~curve], SETTINGS, 5, "sgd")
+    ("power", "fallen", "start", "verdict"),
+    [
+        (-1.0, 0.0, 50.0, "reproduced"), (-2.0, 0.0, 50.0, "differs"), (-1.0, 0.5, 50.0, "undecided"),
+        (-2.0, 0.5, 50.0, "undecided"), (-2.0, 0.0, 5.0, "undecided"),
+    ],
+)  # fmt: skip
+def test_sigmoid_loss_judge(power, fallen, start, verdict):
+    found = claims._judge_sigmoid(sigmoid_metrics(power, fallen, start=start), SETTINGS, 5, "sgd")
     assert found.verdict == verdict
     assert ("not finished" in found.note) == (verdict == "undecided")
 
