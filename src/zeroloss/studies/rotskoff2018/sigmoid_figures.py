@@ -80,7 +80,7 @@ def draw_figure_3(metrics: pd.DataFrame, settings: Settings) -> Canvas:
                 slopes.append(f"{'SGD' if phase == 'sgd' else phase} {width_slope(table, value)}")
             draw_guide(one, final_table(metrics, run.dimension, "sgd"), value, -1, (0, (5, 2)))
             name_widths(one, run.widths)
-            one.set_title("; ".join(slopes), fontsize=9)
+            one.set_title("\n".join(slopes), fontsize=9)
             one.set_ylabel(f"$d={run.dimension}$:  {label}" if value == "loss" else label)
     handles = [
         Line2D([], [], color=colour, marker=marker, fillstyle="full" if phase == "quench" else "none", label=label)
