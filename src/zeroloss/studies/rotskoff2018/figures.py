@@ -95,7 +95,7 @@ def draw_figure_1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     limit = float(part["target"].abs().max())
     levels = np.linspace(-limit, limit, 15)
     drawn = int(settings.sphere.drawn_width)
-    shown = None
+    shown: Any = None
     for one, value, title in ((maps[0], "target", "$f$"), (maps[1], "output", f"$f_{{{drawn}}}$")):
         grid = part.pivot(index="theta", columns="phi", values=value)
         shown = one.contourf(grid.columns, grid.index, grid, levels=levels, cmap="RdBu_r", extend="both")
@@ -119,7 +119,6 @@ def draw_figure_1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             linewidth=0.7,
             zorder=4,
         )
-    assert shown is not None
     upper.colorbar(shown, ax=maps.tolist(), label="value", format="%.1f")
     handles = [
         Line2D([], [], color="black", markerfacecolor="white", marker=marker, linestyle="", label=label)
