@@ -92,7 +92,7 @@ def draw_square(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     left.plot(products["levels"], products["error"], "D", color=_SHALLOW, label=r"$xy$ on $[-2,2]^2$: largest error")
     left.plot(products["levels"], products["bound"], ":", color=_SHALLOW, label="$M^2\\,4^{-m}$")
     bound = [theory.square_lower_bound(int(r.units), int(r.hidden)) ** 0.5 for r in table.itertuples()]
-    left.plot(table["levels"], bound, ":", color="0.3", label="no network of this size: root mean square below")
+    left.plot(table["levels"], bound, ":", color="0.3", label="no network of this size is below")
     least = 0.1 * table["error"].min()
     left.set(xlabel="levels $m$ (hidden layers of the square)", ylabel="error", yscale="log", ylim=(least**1.15, 10),
              title="(a) error by depth")  # fmt: skip
@@ -102,8 +102,10 @@ def draw_square(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     law = np.asarray(theory.shallow_square_error(units + 1))
     right.plot(units, law, ":", color=_SHALLOW, label="$1/(8p^2)$, $p$ = units + 1")
     right.set(xscale="log", yscale="log", xlabel="hidden units", ylabel=r"$\max\,|f-x^2|$", title="(b) error by size")
-    for axes in (left, right):
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2, columnspacing=1)
+    right.set_xticks([4, 8, 16, 32, 64], ["4", "8", "16", "32", "64"], minor=False)
+    right.tick_params(axis="x", which="minor", labelbottom=False)
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2, columnspacing=1)
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=1)
     return canvas
 
 
@@ -144,16 +146,19 @@ def draw_smooth(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         for n in orders:
             of, cue = table[(table["dimension"] == d) & (table["smoothness"] == n)], cues[n]
             last.plot(np.log(1 / of["epsilon"]), of["hidden"], color=cue.colour, marker=cue.marker, linestyle=dash)
+            x = np.array([0.0, np.log(1 / of["epsilon"].min())])
+            steepest = float((of["hidden"] / (np.log(1 / of["epsilon"]) + 1)).max())
+            last.plot(x, steepest * (x + 1), color=cue.colour, linestyle=":", linewidth=1)
     last.set(xlabel=r"$\ln(1/\epsilon)$", ylabel="hidden layers", title=f"({'abcdefgh'[len(dimensions)]}) depth")
     handles = [Line2D([], [], color=cue.colour, marker=cue.marker, label=f"$n={n}$") for n, cue in cues.items()]
     handles += [
         Line2D([], [], color="0.4", alpha=0.3, linewidth=7, label="range over targets"),
-        Line2D([], [], color="0.2", linestyle=":", label="error built for"),
+        Line2D([], [], color="0.2", linestyle=":", label="error built for; (last panel) $c\\,(\\ln(1/\\epsilon)+1)$"),
         Line2D([], [], color=_SHALLOW, marker="x", label="best one hidden layer, least units"),
         Line2D([], [], color=_SHALLOW, linestyle="--", linewidth=1, label="its law, units$^{-2}$"),
         *(Line2D([], [], color="0.3", linestyle=s, label=f"depth, $d={d}$") for d, s in zip(dimensions, dashes, strict=False)),
     ]  # fmt: skip
-    canvas.legend(handles=handles, loc="outside upper center", ncols=5)
+    canvas.legend(handles=handles, loc="outside upper center", ncols=4)
     return canvas
 
 
@@ -161,8 +166,8 @@ def waves_text(settings: Settings) -> str:
     s = settings.smooth
     return (
         f"Targets f(x) = sin(<w, x> + phase), max |w_k| = W = {s.frequency:g}, random direction and phase, {seeds_text(s.seeds)} "
-        f"(ours); f / W^n is in F_(n,d), epsilon = (error built for) / W^n; errors 1 is the amplitude of f, the largest of "
-        f"{s.points} random points; float64"
+        f"(ours); f / W^n is in F_(n,d), epsilon = (error built for) / W^n; errors in units of the amplitude of f, the "
+        f"largest at {s.points} random points; float64"
     )
 
 
