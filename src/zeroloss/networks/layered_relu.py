@@ -74,7 +74,9 @@ class LayeredRelu:
         )
 
 
-def affine(matrix: Sequence[Sequence[float]] | np.ndarray | csr_array, bias: Sequence[float] | None = None) -> LayeredRelu:
+def affine(
+    matrix: Sequence[Sequence[float]] | np.ndarray | csr_array, bias: Sequence[float] | None = None
+) -> LayeredRelu:
     """x -> W x + b, no hidden layer; b = 0 where it is not given."""
     sparse = csr_array(matrix, dtype=np.float64)
     return LayeredRelu((sparse,), (np.zeros(sparse.shape[0]) if bias is None else np.asarray(bias, np.float64),))
@@ -108,7 +110,9 @@ def side_by_side(networks: Sequence[LayeredRelu]) -> LayeredRelu:
     if len({network.hidden for network in networks}) > 1:
         raise ValueError(f"hidden layers differ: {[network.hidden for network in networks]}")
     weights = tuple(csr_array(block_diag(level)) for level in zip(*(one.weights for one in networks), strict=True))
-    return LayeredRelu(weights, tuple(np.concatenate(level) for level in zip(*(one.biases for one in networks), strict=True)))
+    return LayeredRelu(
+        weights, tuple(np.concatenate(level) for level in zip(*(one.biases for one in networks), strict=True))
+    )
 
 
 def on_the_same_input(networks: Sequence[LayeredRelu]) -> LayeredRelu:

@@ -17,7 +17,9 @@ ROOM = 0.2  # of an exponent: what finite spacing does to a slope without a boun
 NOISY_ROOM = 0.3  # the same with noise, whose smoothing window is wider than the spacing
 
 
-def exponents(metrics: pd.DataFrame, settings: Settings, domain: str, noisy: bool, column: str) -> dict[tuple[float, int], Estimate]:
+def exponents(
+    metrics: pd.DataFrame, settings: Settings, domain: str, noisy: bool, column: str
+) -> dict[tuple[float, int], Estimate]:
     """-slope of ln(error) over ln n, n >= fitted_from and resolved, one for each seed; by smoothness and dimension.
 
     Groups with fewer than three n, or with a single seed, are left out.
@@ -96,7 +98,9 @@ def judge_cube(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     Tolerance: 20 % of s/d and the share of the boundary, see :func:`cube_room`.
     """
     found = exponents(metrics, settings, "cube", False, "error")
-    return _judgement(found, theory.rate, cube_room(settings), "s / d", f"the interval meets s / d ± ({ROOM:.0%} + spacing / d)")
+    return _judgement(
+        found, theory.rate, cube_room(settings), "s / d", f"the interval meets s / d ± ({ROOM:.0%} + spacing / d)"
+    )
 
 
 def judge_nearest(metrics: pd.DataFrame, settings: Settings) -> Judgement:
@@ -108,7 +112,9 @@ def judge_nearest(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """
     found = exponents(metrics, settings, "torus", False, "nearest_error")
     rate = theory.nearest_rate
-    return _judgement(found, rate, lambda s, d: ROOM * rate(s, d), "min(s, 1) / d", f"the interval meets it ± {ROOM:.0%}")
+    return _judgement(
+        found, rate, lambda s, d: ROOM * rate(s, d), "min(s, 1) / d", f"the interval meets it ± {ROOM:.0%}"
+    )
 
 
 def judge_noise(metrics: pd.DataFrame, settings: Settings) -> Judgement:

@@ -91,7 +91,13 @@ def _one(
         train, test = theory.on_torus(train), theory.on_torus(test)
     drawing = numpy_generator(seed, "curse", "functions", dimension, str(smoothness), domain)
     found = nested_errors(
-        train, test, smoothness, settings.length * theory.diameter(domain, dimension), noise, settings.functions, drawing
+        train,
+        test,
+        smoothness,
+        settings.length * theory.diameter(domain, dimension),
+        noise,
+        settings.functions,
+        drawing,
     )
     rows = []
     for n in settings.samples:

@@ -93,7 +93,13 @@ def draw_exponents(metrics: pd.DataFrame, settings: Settings) -> Canvas:
                     [d * 1.02 ** (number - 1.5) for d in here], [one.mean for one in here.values()],
                     [one.half_width for one in here.values()], color=colour, marker=marker, linestyle="", capsize=3,
                 )  # fmt: skip
-        axes.set(xscale="log", yscale="log", xlabel="dimension $d$", ylabel="exponent", title=f"({letter}) smoothness $s={s:g}$")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="dimension $d$",
+            ylabel="exponent",
+            title=f"({letter}) smoothness $s={s:g}$",
+        )
         axes.set_xticks(settings.dimensions, [str(d) for d in settings.dimensions])
         axes.tick_params(axis="x", which="minor", labelbottom=False)
         axes.yaxis.set_minor_formatter(lambda *_: "")

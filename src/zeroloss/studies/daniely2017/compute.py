@@ -154,7 +154,14 @@ def _features(settings: Settings, quiet: bool) -> list[dict[str, Any]]:
                     outer = scipy.linalg.cho_solve(factor, right[:m])
                     error = ((tested[:, :m] @ outer + mean - truth) ** 2).mean(axis=0) / truth.var(axis=0)
                     rows += [
-                        {"part": "features", "dimension": d, "seed": seed, "width": m, "frequency": f, "relative_error": e}
+                        {
+                            "part": "features",
+                            "dimension": d,
+                            "seed": seed,
+                            "width": m,
+                            "frequency": f,
+                            "relative_error": e,
+                        }
                         for f, e in zip(wanted.tolist(), error.tolist(), strict=True)
                     ]
                 progress.advance()

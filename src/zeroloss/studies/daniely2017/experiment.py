@@ -61,7 +61,9 @@ class BoundSettings(StudySettings):
     """The lower bound for depth 2."""
 
     dimensions: Dimensions = Field(description="d")
-    share: Annotated[float, Field(gt=0, lt=1)] = Field(description="mean squared error over variance that counts as failed")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="mean squared error over variance that counts as failed"
+    )
 
 
 class Settings(StudySettings):
@@ -100,6 +102,8 @@ def cells(settings: Settings) -> list[Cell]:
     work = seeds * t.batch * len(t.frequencies) * sum(t.widths) * t.steps * len(t.dimensions)
     return [
         Cell("depth3", {**everything, "part": "depth3"}, (), Cost(built, 600)),
-        Cell("features", {**everything, "part": "features"}, (), Cost(solves, 500 + 8 * f.train * largest * 3 // 2**20)),
+        Cell(
+            "features", {**everything, "part": "features"}, (), Cost(solves, 500 + 8 * f.train * largest * 3 // 2**20)
+        ),
         Cell("trained", {**everything, "part": "trained"}, (), Cost(4 + 4e-9 * work, 600)),
     ]

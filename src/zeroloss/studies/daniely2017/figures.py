@@ -64,7 +64,8 @@ def draw_frequencies(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     for axes in panels[:, 0]:
         axes.set_ylabel("mean squared error / variance")
     handles = [
-        Line2D([], [], color=cue.colour, marker=cue.marker, label=f"depth 2, random, $m={m}$") for m, cue in cues.items()
+        Line2D([], [], color=cue.colour, marker=cue.marker, label=f"depth 2, random, $m={m}$")
+        for m, cue in cues.items()
     ]
     handles += [
         Line2D([], [], color=c, marker=k, linestyle="--", label=f"depth 2, trained, $m={m}$")
@@ -102,7 +103,9 @@ def draw_separation(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     d = needed["dimension"]
     accuracy = needed["accuracy"].iloc[0]
     middle.plot(d, 2.0 ** needed["log2_mass"], "o:", color="#31688e", label="depth 2: mass $A$, at least")
-    middle.plot(d, 2.0 ** needed["log2_neurons"], "s:", color="#440154", label="depth 2: neurons, weights up to $2^d$, at least")
+    middle.plot(
+        d, 2.0 ** needed["log2_neurons"], "s:", color="#440154", label="depth 2: neurons, weights up to $2^d$, at least"
+    )
     middle.plot(d, needed["units"], "*-.", color=_DEEP[1], label=f"depth 3: units for $\\epsilon={accuracy:g}$")
     middle.plot(d, d**2 * np.pi * d**3 / accuracy, ":", color=_DEEP[1], label=r"$d^2L/\epsilon$")
     middle.axhline(1, color="0.6", linewidth=0.8)
@@ -113,7 +116,13 @@ def draw_separation(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         one = table[table["dimension"] == d_value]
         right.plot(one["units"], one["sup"], color=cue.colour, marker=cue.marker, label=f"$d={d_value}$")
         right.plot(one["units"], one["bound"], ":", color=cue.colour)
-    right.set(xscale="log", yscale="log", xlabel="units of depth 3", ylabel="largest error", title="(c) depth 3; dotted: its bound")
+    right.set(
+        xscale="log",
+        yscale="log",
+        xlabel="units of depth 3",
+        ylabel="largest error",
+        title="(c) depth 3; dotted: its bound",
+    )
     for axes, columns in ((left, 5), (middle, 1), (right, 5)):
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=columns, columnspacing=0.8, handlelength=1.5)
     return canvas

@@ -161,7 +161,9 @@ def _smooth(settings: Settings, quiet: bool) -> list[dict[str, Any]]:
 
     part = settings.smooth
     rows = []
-    with Progress(len(part.dimensions) * len(part.smoothness) * len(part.accuracies), "yarotsky2017", quiet) as progress:
+    with Progress(
+        len(part.dimensions) * len(part.smoothness) * len(part.accuracies), "yarotsky2017", quiet
+    ) as progress:
         for d in part.dimensions:
             waves = theory.random_waves(part.seeds, d, part.frequency)
             x = numpy_generator(0, "yarotsky points", d).uniform(size=(part.points, d))
@@ -170,15 +172,15 @@ def _smooth(settings: Settings, quiet: bool) -> list[dict[str, Any]]:
                 for accuracy in part.accuracies:
                     # of f / W^n, which is in the class; f itself is then known to the accuracy
                     epsilon = accuracy / part.frequency**n
-                    net = LocalTaylor(
-                        d, n, theory.grid_for(epsilon, d, n), theory.levels_for(epsilon, d, n, REACH)
-                    )
+                    net = LocalTaylor(d, n, theory.grid_for(epsilon, d, n), theory.levels_for(epsilon, d, n, REACH))
                     error = np.abs(net(x, waves.derivative) - truth).max(axis=1)
                     network = {
                         "part": "smooth", "dimension": d, "smoothness": n, "accuracy": accuracy, "epsilon": epsilon,
                         "grid": net.grid, "levels": net.levels, "hidden": net.hidden, "units": net.units,
                         "connections": net.connections,
                     }  # fmt: skip
-                    rows += [{**network, "seed": s, "error": e} for s, e in zip(part.seeds, error.tolist(), strict=True)]
+                    rows += [
+                        {**network, "seed": s, "error": e} for s, e in zip(part.seeds, error.tolist(), strict=True)
+                    ]
                     progress.advance()
     return rows

@@ -88,7 +88,9 @@ def draw_square(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     left.plot(table["levels"], table["error"], "o", color="#31688e", label=r"$x^2$: $\max|f_m-x^2|$")
     left.plot(m, [theory.square_error(int(k)) for k in m], ":", color="#31688e", label="$2^{-2m-2}$")
     left.plot(table["levels"], table["mean_square"] ** 0.5, "s", color="#35b779", label="$x^2$: root mean square")
-    left.plot(m, [theory.square_mean_error(int(k)) ** 0.5 for k in m], ":", color="#35b779", label=r"$4^{-m}/\sqrt{30}$")
+    left.plot(
+        m, [theory.square_mean_error(int(k)) ** 0.5 for k in m], ":", color="#35b779", label=r"$4^{-m}/\sqrt{30}$"
+    )
     left.plot(products["levels"], products["error"], "D", color=_SHALLOW, label=r"$xy$ on $[-2,2]^2$: largest error")
     left.plot(products["levels"], products["bound"], ":", color=_SHALLOW, label="$M^2\\,4^{-m}$")
     bound = [theory.square_lower_bound(int(r.units), int(r.hidden)) ** 0.5 for r in table.itertuples()]
@@ -139,7 +141,11 @@ def draw_smooth(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             axes.plot(units, constant / units**2, color=_SHALLOW, linestyle="--", linewidth=1)
             axes.set_ylim(bottom=0.1 * min(table["min"].min(), 1e-6))
         axes.set(
-            xscale="log", yscale="log", xlabel="hidden units", ylabel=r"$\max\,|\tilde f-f|$", title=f"({letter}) $d={d}$"
+            xscale="log",
+            yscale="log",
+            xlabel="hidden units",
+            ylabel=r"$\max\,|\tilde f-f|$",
+            title=f"({letter}) $d={d}$",
         )
     last, dashes = panels[0, -1], ("-", "--", "-.")
     for d, dash in zip(dimensions, dashes, strict=False):
