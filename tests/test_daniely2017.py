@@ -140,7 +140,8 @@ def made_up(random_error=1.0, high=1.0, low=0.01, growth=1.0, bound=0.1, size=0.
     rows = []
     for d in (3, 4, 5):
         rows.append({"part": "built", "dimension": d, "frequency": d**3, "accuracy": 0.5, "sup": 0.4, "bound": 0.45,
-                     "mean_square": 0.02, "variance": 0.5, "width": size * d**5 * math.pi / 0.5, "largest_weight": 1.0})  # fmt: skip
+                     "mean_square": 0.02, "variance": 0.5, "width": size * d**5 * math.pi / 0.5,
+                     "largest_weight": 1.0})  # fmt: skip
         for seed in (0, 1, 2):
             for f in (1, 2, 4, 8, d**3):
                 error = (

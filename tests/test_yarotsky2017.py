@@ -112,7 +112,8 @@ def test_bumps_are_a_partition_of_unity():
 def test_derivatives_of_waves():
     waves, h = theory.random_waves([0, 1], 2, 5.0), 1e-6
     x = np.random.default_rng(4).uniform(size=(5, 2))
-    ahead, behind = x + [0, h], x - [0, h]
+    step = np.array([0, h])
+    ahead, behind = x + step, x - step
     slope = (waves.derivative((1, 0), ahead) - waves.derivative((1, 0), behind)) / (2 * h)
     assert np.allclose(slope, waves.derivative((1, 1), x), atol=1e-6)
     assert np.abs(waves.frequencies).max(axis=1) == pytest.approx([5.0, 5.0])

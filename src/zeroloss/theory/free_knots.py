@@ -10,6 +10,7 @@ given error allows uses the fewest.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -70,5 +71,5 @@ def fewest_pieces(f: Curve, inflections: np.ndarray, start: float, end: float, e
     """
     inside = np.sort(inflections[(inflections > start) & (inflections < end)])
     knots = np.concatenate([[start], inside, [end]])
-    counts = [np.ceil(pieces_for(f, a, b, error)) for a, b in zip(knots[:-1], knots[1:], strict=True)]
+    counts = [np.ceil(pieces_for(f, a, b, error)) for a, b in itertools.pairwise(knots)]
     return float(max(sum(counts) - len(inside), 1)), float(sum(counts))

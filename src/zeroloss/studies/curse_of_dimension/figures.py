@@ -129,8 +129,10 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-E1",),
             title="Error against sample size in one to eight dimensions",
             caption=f"{setting_text(s)}. Torus, labels without noise, n = {min(s.samples)} to {max(s.samples)}; thin bars: "
-            f"{s.functions} drawn functions for each seed. Left out: errors whose square is below 100 times the jitter {s.jitter:g}.",
-            alt="Error against sample size on logarithmic axes: steep lines in one dimension, nearly flat ones in eight, all along the "
+            f"{s.functions} drawn functions for each seed. Left out: errors whose square is below 100 times the "
+            f"jitter {s.jitter:g}.",
+            alt="Error against sample size on logarithmic axes: steep lines in one dimension, nearly flat ones "
+            "in eight, all along the "
             "dotted lines of slope s over d.",
             draw=draw_errors,
         ),
@@ -138,9 +140,11 @@ def figures(settings: Settings) -> list[Figure]:
             name="curse_of_dimension_exponents",
             items=("004-E1",),
             title="The exponent against the dimension",
-            caption=f"{setting_text(s)}. Slopes over n = {s.fitted_from} to {max(s.samples)}, 95 % t intervals over seeds, Bonferroni; noise of "
+            caption=f"{setting_text(s)}. Slopes over n = {s.fitted_from} to {max(s.samples)}, 95 % t intervals "
+            "over seeds, Bonferroni; noise of "
             f"standard deviation {s.noise:g} at s = {s.noisy_smoothness:g}. Dotted: the laws.",
-            alt="Exponents against dimension on logarithmic axes, falling along the dotted line s over d; with noise lower, the nearest "
+            alt="Exponents against dimension on logarithmic axes, falling along the dotted line s over d; with "
+            "noise lower, the nearest "
             "neighbour's along one over d where functions are smoother.",
             draw=draw_exponents,
         ),

@@ -170,8 +170,6 @@ def _features(settings: Settings, quiet: bool) -> list[dict[str, Any]]:
 
 def _trained(settings: Settings, device: str, quiet: bool) -> list[dict[str, Any]]:
     """Seeds and frequencies of one d and m in one tensor; the lower bound is that of each network's own mass."""
-    import torch
-
     from zeroloss.training.adam import Adam
     from zeroloss.training.fresh_samples import train
 

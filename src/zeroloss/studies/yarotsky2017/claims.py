@@ -197,8 +197,8 @@ def judge_rate(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """What is measured, not only what is guaranteed, falls like N^(-n): log-log slope of the error over N.
 
     Tolerance 0.15 n: the error has two parts in fixed proportion, Taylor's remainder, which bends by the next order's share
-    W / ((n + 1) N) at the coarsest N, and the products' error, which jumps by up to a factor of 4 where m is rounded up; a jump of
-    4 across a range of 300 in the error would change the slope by a quarter of n if it stood at one end, alone. The 95 %
+    W / ((n + 1) N) at the coarsest N, and the products' error, which jumps by up to a factor of 4 where m is rounded up; a
+    jump of 4 across a range of 300 in the error would change the slope by a quarter of n if it stood at one end. The 95 %
     t interval over targets must meet n ± 0.15 n for each (d, n), Bonferroni.
     """
     from zeroloss.theory.statistics import estimate, loglog_slope
