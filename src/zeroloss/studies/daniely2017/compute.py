@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 DATA = {"data_title": "two spheres", "fidelity": "synthetic", "labels": "sin(k <x, x'>)"}
-_FIGURE_POINTS = 1000  # of constructed networks over frequencies: their errors differ by decades, not by percents
+_FIGURE_POINTS = 500  # of constructed networks over frequencies: their errors differ by decades, not by percents
 _RADIUS = math.sqrt(2)  # of (x, x')
 
 

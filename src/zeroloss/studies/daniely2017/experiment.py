@@ -96,7 +96,7 @@ def cells(settings: Settings) -> list[Cell]:
     c, f, t, seeds = settings.constructed, settings.features, settings.trained, len(settings.seeds)
     sizes = sum(d * pieces[0] + pieces[1] for d in c.dimensions for pieces in c.pieces)
     sines = sum(p[1] for p in c.pieces) * len(f.dimensions) * (len(f.frequencies) + 1)
-    built = 4 + 1e-8 * (c.points * sizes + 2000 * sines)
+    built = 4 + 1.5e-8 * (c.points * sizes + 500 * sines)
     largest = max(f.widths)
     solves = 4 + len(f.dimensions) * seeds * (1.2e-11 * 2 * f.train * largest**2 + 1e-8 * (f.train + f.test) * largest)
     work = seeds * t.batch * len(t.frequencies) * sum(t.widths) * t.steps * len(t.dimensions)
@@ -105,5 +105,5 @@ def cells(settings: Settings) -> list[Cell]:
         Cell(
             "features", {**everything, "part": "features"}, (), Cost(solves, 500 + 8 * f.train * largest * 3 // 2**20)
         ),
-        Cell("trained", {**everything, "part": "trained"}, (), Cost(4 + 4e-9 * work, 600)),
+        Cell("trained", {**everything, "part": "trained"}, (), Cost(4 + 8e-9 * work, 600)),
     ]
