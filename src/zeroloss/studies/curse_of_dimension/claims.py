@@ -72,7 +72,7 @@ def judge_rate(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """On the torus the error falls like n^(-s/d), d = 1 to 8.
 
     Tolerance 20 % of s/d: a stationary kernel on points without a boundary has errors C h^s (1 + c h / l + ...), h = n^(-1/d).
-    At d = 8 h is still 0.4 to 0.5 and the length l about 2, which changes a slope by some tenth for c = 1/2 (the
+    At d = 8 h is still 0.4 to 0.6 and the length l about 2, which changes a slope by some tenth for c = 1/2 (the
     second term of the Laplace kernel); twice that is allowed, since c is not known. The interval over seeds must meet it.
     """
     found = exponents(metrics, settings, "torus", False, "error")
