@@ -49,6 +49,22 @@ def _verdict(found: dict[tuple[float, int], Estimate], rate: Rate, room: Callabl
     return "undecided" if not verdicts or "undecided" in verdicts else "reproduced"
 
 
+def _outside(found: dict[tuple[float, int], Estimate], rate: Rate, room: Callable[[float, int], float]) -> str:
+    """Which exponents are not within the tolerance, and why that may be."""
+    outside = [(s, d) for (s, d), one in found.items() if abs(one.mean - rate(s, d)) > room(s, d) + one.half_width]
+    if not outside:
+        return ""
+    steep = all(found[key].mean > rate(*key) for key in outside)
+    why = (
+        "; all too steep: with so few points for the dimension the error still falls from its value without any data, as "
+        "coarse features are learned" if steep else ""
+    )  # fmt: skip
+    listed = [
+        f"s = {s:g}: d = {', '.join(str(d) for t, d in outside if t == s)}" for s in sorted({s for s, _ in outside})
+    ]
+    return f"outside: {'; '.join(listed)}{why}"
+
+
 def _judgement(
     found: dict[tuple[float, int], Estimate], rate: Rate, room: Callable[[float, int], float], law: str, tolerance: str
 ) -> Judgement:
@@ -65,6 +81,7 @@ def _judgement(
         f"{min(ratio):.2f} to {max(ratio):.2f}",
         tolerance=tolerance,
         verdict=_verdict(found, rate, room),
+        note=_outside(found, rate, room),
     )
 
 
@@ -142,7 +159,7 @@ def judge_noise(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         verdict = "undecided"
     return Judgement(
         found.expected, found.measured, found.spread, found.tolerance, verdict,
-        f"below the exponent without noise in {sum(below)} of {len(both)} dimensions",
+        f"below the exponent without noise in {sum(below)} of {len(both)} dimensions" + (f"; {found.note}" if found.note else ""),
     )  # fmt: skip
 
 

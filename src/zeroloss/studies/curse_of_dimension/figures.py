@@ -69,6 +69,7 @@ def draw_exponents(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     """One panel for each smoothness: exponents with intervals over d, the laws dotted."""
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import LogLocator, NullLocator
 
     parts = {
         "torus": (("torus", False, "error"), "#31688e", "o", "torus"),
@@ -102,7 +103,9 @@ def draw_exponents(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         )
         axes.set_xticks(settings.dimensions, [str(d) for d in settings.dimensions])
         axes.tick_params(axis="x", which="minor", labelbottom=False)
-        axes.yaxis.set_minor_formatter(lambda *_: "")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     handles = [Line2D([], [], color=c, marker=k, linestyle="", label=label) for _, c, k, label in parts.values()]
     handles += [
         Line2D([], [], color="0.2", linestyle=":", label="$s/d$"),
@@ -143,7 +146,7 @@ def figures(settings: Settings) -> list[Figure]:
             caption=f"{setting_text(s)}. Slopes over n = {s.fitted_from} to {max(s.samples)}, 95 % t intervals "
             "over seeds, Bonferroni; noise of "
             f"standard deviation {s.noise:g} at s = {s.noisy_smoothness:g}. Dotted: the laws.",
-            alt="Exponents against dimension on logarithmic axes, falling along the dotted line s over d; with "
+            alt="Exponents against dimension on logarithmic axes, falling along the dotted line s over d at first and flattening beyond; with "
             "noise lower, the nearest "
             "neighbour's along one over d where functions are smoother.",
             draw=draw_exponents,
