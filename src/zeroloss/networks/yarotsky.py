@@ -60,7 +60,8 @@ def square(levels: int) -> LayeredRelu:
 def product(levels: int) -> LayeredRelu:
     """(x, y) -> about x y on [-2, 2]^2: 2 M^2 [f(|x + y| / 2M) - f(|x| / 2M) - f(|y| / 2M)], M = 2.
 
-    0 where a factor is 0, but for rounding; error at most M^2 4^(-m). One hidden layer for the absolute values, m for the squares.
+    0 where a factor is 0, but for rounding; error at most M^2 4^(-m). One hidden layer for the absolute values, m for the
+    squares.
     """
     sums = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     modulus = one_hidden(affine(np.vstack([sums, -sums])), affine(np.hstack([np.eye(3)] * 2) / (2 * REACH)))

@@ -7,8 +7,8 @@ SUMMARY = """\
 Kernel regression with a Matérn kernel of smoothness s, for random functions of exactly this smoothness, in one to eight \
 dimensions. The mean squared error over all these functions is computed exactly for every n from one factorisation, so slopes \
 against n are sharp enough to be compared with s/d. On the torus the exponent is s/d up to five dimensions or so; in six to \
-eight, sizes of a thousand points are before the limit and slopes are steeper. Noise makes it smaller while the dimension is low, and the \
-nearest neighbour cannot use smoothness beyond 1.
+eight, sizes of a thousand points are before the limit and slopes are steeper. Noise makes it smaller while the dimension \
+is low, and the nearest neighbour cannot use smoothness beyond 1.
 
 The document names neither the class of functions nor the method: both are ours."""
 

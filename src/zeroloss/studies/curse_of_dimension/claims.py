@@ -56,9 +56,10 @@ def _outside(found: dict[tuple[float, int], Estimate], rate: Rate, room: Callabl
         return ""
     steep = all(found[key].mean > rate(*key) for key in outside)
     why = (
-        "; all too steep: with so few points for the dimension the error still falls from its value without any data, as "
-        "coarse features are learned" if steep else ""
-    )  # fmt: skip
+        "; all too steep, probably because with so few points for the dimension coarse features are still being learned"
+        if steep
+        else ""
+    )
     listed = [
         f"s = {s:g}: d = {', '.join(str(d) for t, d in outside if t == s)}" for s in sorted({s for s, _ in outside})
     ]

@@ -146,9 +146,8 @@ def figures(settings: Settings) -> list[Figure]:
             caption=f"{setting_text(s)}. Slopes over n = {s.fitted_from} to {max(s.samples)}, 95 % t intervals "
             "over seeds, Bonferroni; noise of "
             f"standard deviation {s.noise:g} at s = {s.noisy_smoothness:g}. Dotted: the laws.",
-            alt="Exponents against dimension on logarithmic axes, falling along the dotted line s over d at first and flattening beyond; with "
-            "noise lower, the nearest "
-            "neighbour's along one over d where functions are smoother.",
+            alt="Exponents against dimension on logarithmic axes, falling along the dotted line s over d at first "
+            "and flattening beyond; with noise lower, the nearest neighbour's along one over d where functions are smoother.",
             draw=draw_exponents,
         ),
     ]

@@ -139,12 +139,10 @@ def figures(settings: Settings) -> list[Figure]:
             caption=f"{target}; the theorem has k = pi d^3. Depth 2, random: {f.train} training points, least squares over m "
             f"ReLU neurons; trained: {t.steps} Adam steps on {t.batch} fresh points each, from {t.step_size:g} to 0, k / pi = "
             f"{listed(t.frequencies)}; both tested at {f.test} points, {seeds_text(settings.seeds)}, lines: "
-            "medians. Depth 3: written "
-            "down, not trained. Sizes and the axis k are ours. That trained networks fail does not show that no "
-            "depth-2 network can.",
+            "medians. Depth 3: written down, not trained. Sizes and the axis k are ours. That trained networks fail does not "
+            "show that no depth-2 network can.",
             alt="Relative error against frequency in several dimensions: depth 2 is accurate at low frequencies "
-            "and no better than "
-            "a constant beyond a frequency that falls as the dimension grows; depth 3 is accurate at all of them.",
+            "and no better than a constant beyond a frequency that falls as the dimension grows; depth 3 is accurate at all of them.",
             draw=draw_frequencies,
         ),
         Figure(
@@ -153,13 +151,11 @@ def figures(settings: Settings) -> list[Figure]:
             title="What depth 2 and depth 3 need by dimension",
             caption=f"{target}, k = pi d^3. (b) Lower bounds for a mean squared error of {b.share:g} times the variance, d = "
             f"{min(b.dimensions)} to {max(b.dimensions)}: mass A = sum of |outer weight| times root mean square "
-            "of the neuron; the number "
-            "of neurons if all weights are at most 2^d. Below 1 they say nothing. (c) Largest error at "
+            "of the neuron; the number of neurons if all weights are at most 2^d. Below 1 they say nothing. (c) Largest error at "
             f"{c.points} points.",
             alt="Left: most of the variance sits at degrees just below the frequency, more so in high dimension. "
-            "Middle: the lower "
-            "bounds of depth 2 grow exponentially and cross the polynomial size of depth 3. Right: errors of "
-            "depth 3 below their bounds.",
+            "Middle: the lower bounds of depth 2 grow exponentially and cross the polynomial size of depth 3. Right: errors "
+            "of depth 3 below their bounds.",
             draw=draw_separation,
         ),
     ]

@@ -206,8 +206,7 @@ def figures(settings: Settings) -> list[Figure]:
             items=("004-TH6",),
             title="Theorem 1: smooth functions",
             caption=f"{waves_text(settings)}. Networks built for the errors {listed(settings.smooth.accuracies)} "
-            "as in the proof, "
-            "lines: median over targets. One hidden layer (d = 1): computed for the errors "
+            "as in the proof, lines: median over targets. One hidden layer (d = 1): computed for the errors "
             f"{listed(settings.shallow_errors)}, beyond them by its law.",
             alt="Error against units, steeper for smoother classes and flatter in two dimensions, far below the dotted errors "
             "that the networks were built for; and depth, growing linearly with the logarithm of the accuracy.",
