@@ -142,7 +142,8 @@ def figures(settings: Settings) -> list[Figure]:
             "medians. Depth 3: written down, not trained. Sizes and the axis k are ours. That trained networks fail does not "
             "show that no depth-2 network can.",
             alt="Relative error against frequency in several dimensions: depth 2 is accurate at low frequencies "
-            "and no better than a constant beyond a frequency that falls as the dimension grows; depth 3 is accurate at all of them.",
+            "and no better than a constant beyond a frequency that falls "
+            "as the dimension grows; depth 3 is accurate at all of them.",
             draw=draw_frequencies,
         ),
         Figure(

@@ -68,7 +68,8 @@ def tables(settings: Settings) -> list[Table]:
             items=("004-TH7",),
             title="Depth 2 against depth 3 by dimension",
             caption=f"Depth 3: units for a sup error of {max(settings.constructed.accuracies):g}. Depth 2: what a "
-            f"mean squared error of {share:g} times the variance needs at least; medians over {seeds_text(settings.seeds)} at the largest width, "
+            f"mean squared error of {share:g} times the variance needs at least; "
+            f"medians over {seeds_text(settings.seeds)} at the largest width, "
             f"breaking down at a relative error of {share:g}.",
             make=separation_table,
         ),
