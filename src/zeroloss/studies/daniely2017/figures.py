@@ -33,6 +33,7 @@ def draw_frequencies(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     """One panel for each d: relative error against k / pi; the printed frequency d^3 as a line."""
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import LogLocator, NullLocator
 
     from zeroloss.plotting.style import ordered_cues
 
@@ -60,7 +61,10 @@ def draw_frequencies(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         axes.axvline(d**3, color="0.3", linewidth=0.9)
         axes.axhline(1, color="0.6", linewidth=0.8)
         axes.set(xscale="log", yscale="log", xlabel=r"frequency $k/\pi$", title=f"$d={d}$: the line is $d^3={d**3}$")
-        axes.set_ylim(1e-12, 10)
+        axes.set_ylim(1e-9, 10)
+        axes.xaxis.set_major_locator(LogLocator(base=4 if d > 3 else 2))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
     for axes in panels[:, 0]:
         axes.set_ylabel("mean squared error / variance")
     handles = [
@@ -139,7 +143,7 @@ def figures(settings: Settings) -> list[Figure]:
             caption=f"{target}; the theorem has k = pi d^3. Depth 2, random: {f.train} training points, least squares over m "
             f"ReLU neurons; trained: {t.steps} Adam steps on {t.batch} fresh points each, from {t.step_size:g} to 0, k / pi = "
             f"{listed(t.frequencies)}; both tested at {f.test} points, {seeds_text(settings.seeds)}, lines: "
-            "medians. Depth 3: written down, not trained. Sizes and the axis k are ours. That trained networks fail does not "
+            "medians. Above 1 least squares overfits what it cannot represent. Depth 3: written down, not trained. Sizes and the axis k are ours. That trained networks fail does not "
             "show that no depth-2 network can.",
             alt="Relative error against frequency in several dimensions: depth 2 is accurate at low frequencies "
             "and no better than a constant beyond a frequency that falls "
