@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import block_array, block_diag, csr_array, vstack
@@ -74,12 +75,11 @@ class LayeredRelu:
         )
 
 
-def affine(
-    matrix: Sequence[Sequence[float]] | np.ndarray | csr_array, bias: Sequence[float] | None = None
-) -> LayeredRelu:
-    """x -> W x + b, no hidden layer; b = 0 where it is not given."""
-    sparse = csr_array(matrix, dtype=np.float64)
-    return LayeredRelu((sparse,), (np.zeros(sparse.shape[0]) if bias is None else np.asarray(bias, np.float64),))
+def affine(matrix: Any, bias: Sequence[float] | np.ndarray | None = None) -> LayeredRelu:
+    """x -> W x + b, no hidden layer; W a nested list, an array or a sparse array; b = 0 where it is not given."""
+    sparse = csr_array(matrix).astype(np.float64)
+    rows = int(sparse.shape[0])
+    return LayeredRelu((sparse,), (np.zeros(rows) if bias is None else np.asarray(bias, np.float64),))
 
 
 def one_hidden(inner: LayeredRelu, outer: LayeredRelu) -> LayeredRelu:

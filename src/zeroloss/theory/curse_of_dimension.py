@@ -20,7 +20,7 @@ def nearest_rate(smoothness: float, dimension: int) -> float:
     return min(smoothness, 1.0) / dimension
 
 
-def spacing(points: int | np.ndarray, dimension: int) -> np.ndarray:
+def spacing(points: float | np.ndarray, dimension: int) -> np.ndarray:
     """n^(-1/d), the spacing of n points in a cube of side 1."""
     return np.asarray(points, float) ** (-1 / dimension)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,14 @@ from zeroloss.theory import curse_of_dimension as theory
 DATA = {"data_title": "random functions of smoothness s", "fidelity": "synthetic", "labels": "Gaussian process"}
 RESOLVED = 1e2  # an error counts where its square is this many times the jitter
 
-Smoothness = Literal[0.5, 1.5, 2.5]
+
+def _closed_form(value: float) -> float:
+    if value not in (0.5, 1.5, 2.5):
+        raise ValueError("the kernel has a closed form for 0.5, 1.5 and 2.5 only")
+    return value
+
+
+Smoothness = Annotated[float, AfterValidator(_closed_form)]
 
 
 class Settings(StudySettings):

@@ -143,7 +143,8 @@ def figures(settings: Settings) -> list[Figure]:
             caption=f"{target}; the theorem has k = pi d^3. Depth 2, random: {f.train} training points, least squares over m "
             f"ReLU neurons; trained: {t.steps} Adam steps on {t.batch} fresh points each, from {t.step_size:g} to 0, k / pi = "
             f"{listed(t.frequencies)}; both tested at {f.test} points, {seeds_text(settings.seeds)}, lines: "
-            "medians. Above 1 least squares overfits what it cannot represent. Depth 3: written down, not trained. Sizes and the axis k are ours. That trained networks fail does not "
+            "medians. Above 1 least squares overfits what it cannot represent. "
+            "Depth 3: written down, not trained. Sizes and the axis k are ours. That trained networks fail does not "
             "show that no depth-2 network can.",
             alt="Relative error against frequency in several dimensions: depth 2 is accurate at low frequencies "
             "and no better than a constant beyond a frequency that falls "
