@@ -10,8 +10,8 @@ trained hidden weights, learn low frequencies, and the frequency at which they s
 
 Why: a depth-2 network can put only its mass divided by the square root of the number of harmonics into each degree. \
 Evaluated numerically, this bound asks for 2^(d log d) neurons once d is large, and with weights up to 2^d for more than one \
-from d = 6 on. Where anything can be trained, d of 4 or less, it explains a part of the failure, for the small weights that training \
-reaches; the rest is that of random features and of descent."""
+from d = 6 on. Where anything can be trained, d of 4 or less, it explains a part of the failure, for the small weights that \
+training reaches; the rest is that of random features and of descent."""
 
 STUDY = Study(
     name="daniely2017",
