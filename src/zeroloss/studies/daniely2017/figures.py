@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ _TRAINED = ("#e08214", "#b35806", "#7f3b08")
 _DEEP = ("#d6a5c9", "#b5367a", "#6a1b4d")
 
 
-def _band(axes: Axes, table: pd.DataFrame, **look: object) -> None:
+def _band(axes: Axes, table: pd.DataFrame, **look: Any) -> None:
     """Median over seeds against the frequency, the range as a band."""
     by = table.groupby("frequency")["relative_error"]
     median, low, high = by.median(), by.min(), by.max()

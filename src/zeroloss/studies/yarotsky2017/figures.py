@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,7 @@ def draw_construction(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         every = (8 * level, 64)
         f = curves[(curves["curve"] == "f") & (curves["levels"] == level)]
         x, values = f["x"].to_numpy(), f["value"].to_numpy()
-        look = {"color": cue.colour, "marker": cue.marker, "markevery": every}
+        look: dict[str, Any] = {"color": cue.colour, "marker": cue.marker, "markevery": every}
         middle.plot(x, values, **look, label=f"$f_{level}$")
         right.plot(x, values - x**2, **look, label=f"$f_{level}-x^2$")
         right.axhline(theory.square_error(level), color=cue.colour, linestyle=":", linewidth=1.3)
@@ -147,7 +147,8 @@ def draw_smooth(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             ylabel=r"$\max\,|\tilde f-f|$",
             title=f"({letter}) $d={d}$",
         )
-    last, dashes = panels[0, -1], ("-", "--", "-.")
+    last = panels[0, -1]
+    dashes: tuple[Any, ...] = ("-", "--", "-.")
     for d, dash in zip(dimensions, dashes, strict=False):
         for n in orders:
             of, cue = table[(table["dimension"] == d) & (table["smoothness"] == n)], cues[n]
