@@ -23,7 +23,7 @@ RESOLVED = 1e2  # an error counts where its square is this many times the jitter
 
 def _closed_form(value: float) -> float:
     if value not in (0.5, 1.5, 2.5):
-        raise ValueError("the kernel has a closed form for 0.5, 1.5 and 2.5 only")
+        raise ValueError("it must be 0.5, 1.5 or 2.5, where the kernel has a closed form")
     return value
 
 

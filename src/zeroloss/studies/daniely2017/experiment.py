@@ -11,7 +11,7 @@ from zeroloss.datasets.recipes import Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
 from zeroloss.studies.settings import PositiveCount, Seeds, StepSize, Widths
 
-Pieces = Annotated[list[Annotated[int, Field(ge=2, strict=True)]], Len(2, 2)]
+Pieces = Annotated[list[Annotated[int, Field(ge=2, le=1_000_000, strict=True)]], Len(2, 2)]
 Frequencies = Annotated[list[StepSize], Len(min_length=2), AfterValidator(sorted)]
 
 

@@ -42,13 +42,17 @@ class SphereSettings(StudySettings):
     )
     printed_steps: PositiveCount = Field(description="steps of the flow with the sign of the exponent as printed")
     drawn_width: PositiveCount = Field(description="n of the map of f_n, among widths")
-    map_points: Annotated[int, Field(ge=3, le=10_000, strict=True)] = Field(description="polar angles of the map; twice as many azimuths")
+    map_points: Annotated[int, Field(ge=3, le=10_000, strict=True)] = Field(
+        description="polar angles of the map; twice as many azimuths"
+    )
 
 
 class SigmoidRun(StudySettings):
     """One dimension of Figures 2 to 4."""
 
-    dimension: Annotated[int, Field(ge=4, le=10_000, strict=True)] = Field(description="d; at least 4, for three great circles")
+    dimension: Annotated[int, Field(ge=4, le=10_000, strict=True)] = Field(
+        description="d; at least 4, for three great circles"
+    )
     widths: Widths = Field(description="numbers of units n")
     step: StepSize = Field(description="dt of SGD and quench; not printed")
     steps: PositiveCount = Field(description="SGD steps with batch floor(n / batch_divisor)")

@@ -38,7 +38,7 @@ class SmoothSettings(StudySettings):
     accuracies: Annotated[list[StepSize], Len(min_length=2)] = Field(
         description="errors, relative to the wave's amplitude, for which a network is built as in the proof"
     )
-    frequency: Annotated[float, Field(ge=1)] = Field(description="W = max |w_k|")
+    frequency: Annotated[float, Field(ge=1, le=1000)] = Field(description="W = max |w_k|")
     points: PositiveCount = Field(description="random points in [0, 1]^d over which the largest error is taken")
 
 
