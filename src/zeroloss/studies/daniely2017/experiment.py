@@ -105,5 +105,7 @@ def cells(settings: Settings) -> list[Cell]:
         Cell(
             "features", {**everything, "part": "features"}, (), Cost(solves, 500 + 8 * f.train * largest * 3 // 2**20)
         ),
-        Cell("trained", {**everything, "part": "trained"}, (), Cost(4 + 8e-9 * work, 600)),
+        Cell(
+            "trained", {**everything, "part": "trained"}, (), Cost(4 + 8e-9 * work, 600, gpu_speedup=20)
+        ),  # an estimate: many small networks in one batch
     ]
