@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from zeroloss.theory import arora2019_fine_grained as theory
 if TYPE_CHECKING:
     import torch
 
-    from zeroloss.checkpoint import Checkpoints
+    from zeroloss.checkpoint import Checkpoint, Checkpoints
     from zeroloss.progress import Progress
-    from zeroloss.training.limit_jumps import JumpRun, LimitBasis
+    from zeroloss.training.limit_jumps import LimitBasis
 
 Row = dict[str, Any]
 WORST = "worst case"
@@ -129,18 +130,36 @@ def _test_errors(guess: np.ndarray, labels: np.ndarray) -> Row:
     }
 
 
-def _trained(
+@dataclass(frozen=True)
+class Trained:
+    """One network after training.
+
+    Attributes:
+        rows: loss and prediction at the recorded steps.
+        moves: jumps that were computed.
+        guess: outputs on the test inputs, shape (test images,).
+        distance: |W(k) - W(0)|_F at the end.
+    """
+
+    rows: list[Row]
+    moves: int
+    guess: np.ndarray
+    distance: float
+
+
+def _train(
     problem: Problem,
     parameters: Mapping[str, Any],
+    y: np.ndarray,
+    *,
     seed: int,
     width: int,
     kappa: float,
-    y: np.ndarray,
     trust: float,
-    checkpoints: Checkpoints | None,
-    name: str,
-) -> tuple[JumpRun, list[Row], np.ndarray, float]:
-    """One network: the run, its rows (loss and prediction at recorded steps), test outputs, |W(k) - W(0)|_F."""
+    centred: bool,
+    checkpoint: Checkpoint | None,
+) -> Trained:
+    """Train one network on the labels y; ``centred``: f - f(0) is trained in the place of f."""
     import torch
 
     from zeroloss.networks.two_layer import initial_weights, outputs
@@ -150,33 +169,23 @@ def _trained(
     weights, signs = initial_weights(width, x.shape[1], seed)
     net = TwoLayerNet(x.float(), weights * kappa, signs)
     start = net.weights.clone()
-    targets = torch.from_numpy(y).to(device)
-    first = net.outputs().double() - targets
-    done = descend(
-        net, targets, basis, problem.step, schedule(parameters["steps"], parameters["growth"]), trust,
-        checkpoint=checkpoints.part(name) if checkpoints is not None else None,
-    )  # fmt: skip
-    n, eigenvalues = len(y), basis.eigenvalues.cpu().numpy()
-    times = problem.step * done.steps
-    predicted = {
-        "predicted": theory.predicted_loss(eigenvalues, _numpy(basis.vectors.T @ targets), times, problem.step),
-        "predicted_from_start": theory.predicted_loss(
-            eigenvalues, _numpy(basis.vectors.T @ first), times, problem.step
-        ),
-    }
+    labels = torch.from_numpy(y).to(device)
+    targets = labels + net.outputs().double() if centred else labels
+    steps = schedule(parameters["steps"], parameters["growth"])
+    done = descend(net, targets, basis, problem.step, steps, trust, checkpoint=checkpoint)
+    n, times = len(y), problem.step * done.steps
+    predicted = theory.predicted_loss(_numpy(basis.eigenvalues), _numpy(basis.vectors.T @ labels), times, problem.step)
     common = {
         "samples": n, "width": width, "kappa": kappa, "seed": seed, "step_size": problem.step,
         "diverged": done.diverged_at is not None,
     }  # fmt: skip
+    columns = zip(done.steps, times, done.squared_residual / (2 * n), predicted, strict=True)
     rows = [
-        {
-            **common, "step": int(k), "time": float(times[i]), "loss": float(done.squared_residual[i]) / (2 * n),
-            **{key: float(values[i]) for key, values in predicted.items()},
-        }
-        for i, k in enumerate(done.steps)
-    ]  # fmt: skip
+        {**common, "step": int(k), "time": float(time), "loss": float(loss), "predicted": float(theorem)}
+        for k, time, loss, theorem in columns
+    ]
     guess = outputs(net.weights, signs.to(device), problem.x_test.float())
-    return done, rows, _numpy(guess), float((net.weights - start).double().norm())
+    return Trained(rows, done.moves, _numpy(guess), float((net.weights - start).double().norm()))
 
 
 def _numpy(values: torch.Tensor) -> np.ndarray:
@@ -207,6 +216,7 @@ def _nets(
     """Every portion and the worst case, for all seeds; then one run of the first seed with single steps only."""
     n, width, kappa = parameters["samples"], parameters["width"], parameters["kappa"]
     problem = Problem(data, n, parameters["relative_step"], device)
+    size: dict[str, Any] = {"width": width, "kappa": kappa, "centred": False}
     rows: list[Row] = []
     for seed in parameters["seeds"]:
         for portion in (*parameters["portions"], WORST):
@@ -215,23 +225,27 @@ def _nets(
             else:
                 y = noisy_labels(data.y[:n], portion, seed, "train")
                 about = {"portion": portion, "label": {0: "true", 1: "random"}.get(portion, "mixed")}
-            done, found, guess, distance = _trained(
-                problem, parameters, seed, width, kappa, y, parameters["trust"], checkpoints, f"seed{seed}_{portion}"
-            )
-            rows += [{"part": "net", **about, **one} for one in found]
-            end = {"part": "end", **about, **found[-1], "moves": done.moves, "distance": distance,
-                   "squared_norm": problem.squared_norm(y)}  # fmt: skip
+            state = _part(checkpoints, f"seed{seed}_{portion}")
+            net = _train(problem, parameters, y, seed=seed, trust=parameters["trust"], checkpoint=state, **size)
+            last, norm = net.rows[-1], problem.squared_norm(y)
+            rows += [{"part": "net", **about, **row} for row in net.rows]
+            end = {"part": "end", **about, **last, "moves": net.moves, "distance": net.distance, "squared_norm": norm}
             if portion != WORST:
-                end |= _test_errors(guess, noisy_labels(data.y_test, portion, seed, "test"))
-                end["complexity"] = (2 * end["squared_norm"] / n) ** 0.5
+                end |= _test_errors(net.guess, noisy_labels(data.y_test, portion, seed, "test"))
+                end["complexity"] = (2 * norm / n) ** 0.5
             rows.append(end)
-            progress.advance(state=f"seed {seed}, {portion}: loss {found[-1]['loss']:.3g}, {done.moves} jumps")
+            progress.advance(state=f"seed {seed}, {portion}: loss {last['loss']:.3g}, {net.moves} jumps")
     seed = parameters["seeds"][0]
     y = noisy_labels(data.y[:n], 1.0, seed, "train")
-    # a trust this small takes back every jump but single steps
-    _, found, _, _ = _trained(problem, parameters, seed, width, kappa, y, 1e-12, checkpoints, "single_steps")
+    # a trust this small never lets a jump grow beyond one step
+    state = _part(checkpoints, "single_steps")
+    single = _train(problem, parameters, y, seed=seed, trust=1e-12, checkpoint=state, **size)
     progress.advance()
-    return rows + [{"part": "check", "label": "random", **one} for one in found]
+    return rows + [{"part": "check", "label": "random", **row} for row in single.rows]
+
+
+def _part(checkpoints: Checkpoints | None, name: str) -> Checkpoint | None:
+    return None if checkpoints is None else checkpoints.part(name.replace(" ", "_"))
 
 
 def _widths(
@@ -245,14 +259,12 @@ def _widths(
             for seed in parameters["seeds"]:
                 for label, portion in (("true", 0.0), ("random", 1.0)):
                     y = noisy_labels(data.y[:n], portion, seed, "train")
-                    name = f"width{width}_kappa{kappa}_seed{seed}_{label}"
-                    done, found, _, distance = _trained(
-                        problem, parameters, seed, width, kappa, y, parameters["trust"], checkpoints, name
-                    )
-                    norm = problem.squared_norm(y)
-                    rows += [
-                        {"part": "width", "label": label, **one, "distance": distance, "squared_norm": norm}
-                        for one in found
-                    ]
-                    progress.advance(state=f"m={width}, kappa={kappa:g}, {done.moves} jumps")
+                    net = _train(
+                        problem, parameters, y, seed=seed, width=width, kappa=kappa, trust=parameters["trust"],
+                        centred=True, checkpoint=_part(checkpoints, f"width{width}_kappa{kappa}_seed{seed}_{label}"),
+                    )  # fmt: skip
+                    about = {"part": "width", "label": label, "distance": net.distance,
+                             "squared_norm": problem.squared_norm(y)}  # fmt: skip
+                    rows += [{**about, **row} for row in net.rows]
+                    progress.advance(state=f"m={width}, kappa={kappa:g}, {net.moves} jumps")
     return rows

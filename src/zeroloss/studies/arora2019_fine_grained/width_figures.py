@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,14 @@ from zeroloss.studies.wording import listed, seeds_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-_STYLES = ("-", "--", "-.")
+_STYLES: tuple[Any, ...] = ("-", "--", "-.", (0, (1, 1)))
 
 
-def gaps(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
+def gaps(metrics: pd.DataFrame) -> pd.DataFrame:
     """Largest | |y - u(k)| - prediction | / sqrt(n) over the recorded steps: the epsilon of Theorem 4.1 over |y|.
 
     Args:
         metrics: rows of one source.
-        reference: ``predicted`` (from y, as printed) or ``predicted_from_start`` (from y - u(0)).
 
     Returns:
         One row per width, kappa, label, seed with ``gap``, ``distance_ratio`` = |W(T) - W(0)| / sqrt(y' H^-1 y) and
@@ -31,7 +30,7 @@ def gaps(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
     """
     table = metrics[metrics["part"] == "width"]
     # Phi / n = |y - u|^2 / (2 n)
-    gap = (np.sqrt(2 * table["loss"]) - np.sqrt(2 * table[reference])).abs()
+    gap = (np.sqrt(2 * table["loss"]) - np.sqrt(2 * table["predicted"])).abs()
     ratio = table["distance"] / np.sqrt(table["squared_norm"])
     return (
         table.assign(gap=gap, distance_ratio=ratio)
@@ -45,7 +44,7 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings, *, source: str) -> Ca
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
-    found = gaps(metrics[metrics["source"] == source], "predicted_from_start")
+    found = gaps(metrics[metrics["source"] == source])
     canvas, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.8), layout="constrained")
     kappas = settings.widths.kappas
     for axes, column in ((left, "gap"), (right, "distance_ratio")):
@@ -64,7 +63,7 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings, *, source: str) -> Ca
     widths = np.array([min(settings.widths.widths), max(settings.widths.widths)])
     level = found[found["width"] == widths[0]]["gap"].min() * 0.6
     left.plot(widths, level * (widths / widths[0]) ** -0.5, color="0.2", linewidth=0.8)
-    left.annotate(r"$\propto m^{-1/2}$", (widths[0], level), (0, -4), textcoords="offset points", va="top")
+    left.annotate(r"$\propto m^{-1/2}$", (widths[0], level), (-2, -10), textcoords="offset points", va="top")
     left.set(yscale="log", ylabel=r"$\max_k\,|\,\|y-u(k)\|-\mathrm{predicted}\,|\,/\sqrt{n}$", title="(a) Theorem 4.1")
     right.axhline(1, color="0.2", linestyle=":", linewidth=1.3)
     right.set(
@@ -93,7 +92,7 @@ def figures(settings: Settings) -> list[Figure]:
             title=f"Prediction of the loss and distance from the start against the width: {source}",
             caption=f"{source}, n = {samples_of(task, widths)}, m = {listed(widths.widths)}, kappa = {listed(widths.kappas)}, eta = "
             f"{settings.relative_step:g} / lambda_max, {widths.steps} steps, {seeds_text(widths.seeds)}: mean and "
-            "range. (a) The prediction starts from the residual y - u(0) that the network has. (b) At the end of "
+            "range. f - f(0) is trained in the place of f, so that the residual starts at -y at every kappa. (b) At the end of "
             "training; the bound of Lemma 5.3 without its lower-order terms.",
             alt="The gap between predicted and actual loss falls as the width grows, faster for large initial weights; "
             "the distance from the start approaches a level below the bound.",
