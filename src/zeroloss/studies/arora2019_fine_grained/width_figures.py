@@ -90,10 +90,10 @@ def figures(settings: Settings) -> list[Figure]:
             name=f"arora2019_fine_grained_widths_{source}",
             items=("004-F9",),
             title=f"Prediction of the loss and distance from the start against the width: {source}",
-            caption=f"{source}, n = {samples_of(task, widths)}, m = {listed(widths.widths)}, kappa = {listed(widths.kappas)}, eta = "
-            f"{settings.relative_step:g} / lambda_max, {widths.steps} steps, {seeds_text(widths.seeds)}: mean and "
-            "range. f - f(0) is trained in the place of f, so that the residual starts at -y at every kappa. (b) At the end of "
-            "training; the bound of Lemma 5.3 without its lower-order terms.",
+            caption=f"{source}, n = {samples_of(task, widths)}, m = {listed(widths.widths)}, kappa = {listed(widths.kappas)}, "
+            f"eta = {settings.relative_step:g} / lambda_max, {widths.steps} steps, {seeds_text(widths.seeds)}: mean and "
+            "range. f - f(0) is trained in the place of f, so that the residual starts at -y at every kappa. "
+            "(b) At the end of training; the bound of Lemma 5.3 without its lower-order terms.",
             alt="The gap between predicted and actual loss falls as the width grows, faster for large initial weights; "
             "the distance from the start approaches a level below the bound.",
             draw=draw_widths,
