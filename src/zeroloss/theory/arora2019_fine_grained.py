@@ -61,7 +61,7 @@ def implied_time(eigenvalues: np.ndarray, squares: np.ndarray, loss: float) -> f
         return float((np.exp(-2 * eigenvalues * math.exp(log_time)) * squares).sum()) / (2 * len(squares)) - loss
 
     low, high = math.log(1e-12), math.log(1e12)
-    for _ in range(200):
+    for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) > 0 else (low, middle)
     return math.exp((low + high) / 2)
@@ -71,14 +71,18 @@ def interpolated_spectrum(indices: np.ndarray, values: np.ndarray, samples: int)
     """A spectrum read from a curve at some indices (1 = the largest), at every index, shape (samples,).
 
     Between the points ln lambda is linear in ln index. In front of the first point, where the published curve leaves
-    its panel, the eigenvalues share what is left of the trace, samples / 2, in proportion to 1 / index.
+    its panel, the power law of the points up to three times its index goes on, and lambda_1 takes what is then missing
+    of the trace, samples / 2.
     """
-    at = np.arange(1, samples + 1)
-    found = np.exp(np.interp(np.log(at), np.log(indices), np.log(values)))
+    at, logs = np.arange(1, samples + 1), np.log(indices)
+    found = np.exp(np.interp(np.log(at), logs, np.log(values)))
+    near = indices <= 3 * indices[0]
+    if near.sum() < 2:
+        near[:2] = True
+    power = np.polyfit(logs[near], np.log(values[near]), 1)[0]
     front = at < indices[0]
-    if front.any():
-        left = samples / 2 - found[~front].sum()
-        found[front] = np.maximum(values[0], left / at[front] / (1 / at[front]).sum())
+    found[front] = values[0] * (at[front] / indices[0]) ** power
+    found[0] += max(0.0, samples / 2 - found.sum())
     return found
 
 

@@ -60,8 +60,13 @@ def implied_steps(curve: pd.DataFrame, eigenvalues: np.ndarray, label: str) -> p
     )
 
 
-def published_step(dataset: str) -> float:
-    """One step size for all curves of a published panel: what its random labels have got to at their last iteration."""
+def last_step(dataset: str, label: str) -> float:
+    """The step size per iteration that a published curve implies at its last iteration."""
     curves = published_curves(dataset)
-    implied = implied_steps(curves[curves["label"] == "random"], published_spectrum(dataset), "random")
-    return float(implied["step_size"].iloc[-1])
+    last = curves[curves["label"] == label].tail(1)
+    return float(implied_steps(last, published_spectrum(dataset), label)["step_size"].iloc[0])
+
+
+def published_step(dataset: str) -> float:
+    """One step size for all curves of a published panel: that of its random labels."""
+    return last_step(dataset, "random")

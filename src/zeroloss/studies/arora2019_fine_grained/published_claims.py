@@ -58,11 +58,10 @@ def judge_time(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """
     found, ratios = [], []
     for dataset in ("mnist", "cifar"):
-        curves, spectrum = cues.published_curves(dataset), cues.published_spectrum(dataset)
         for label in ("random", "worst case"):
-            implied = cues.implied_steps(curves[curves["label"] == label], spectrum, label)
-            ratios.append(float(implied["step_size"].iloc[-1] / PRINTED_STEP))
-            found.append(f"{dataset}, {label}: {implied['step_size'].iloc[-1]:.2g}")
+            step = cues.last_step(dataset, label)
+            ratios.append(step / PRINTED_STEP)
+            found.append(f"{dataset}, {label}: {step:.2g}")
     off = max(max(ratio, 1 / ratio) for ratio in ratios)
     return Judgement(
         expected=f"{PRINTED_STEP:g} per iteration",
@@ -86,12 +85,7 @@ def judge_one_scale(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """
     found, ratios = [], []
     for dataset in ("mnist", "cifar"):
-        curves, spectrum = cues.published_curves(dataset), cues.published_spectrum(dataset)
-        last = {
-            label: cues.implied_steps(curves[curves["label"] == label], spectrum, label)["step_size"].iloc[-1]
-            for label in ("random", "worst case")
-        }
-        ratios.append(float(last["random"] / last["worst case"]))
+        ratios.append(cues.last_step(dataset, "random") / cues.last_step(dataset, "worst case"))
         found.append(f"{dataset}: {ratios[-1]:.2f}")
     off = max(max(ratio, 1 / ratio) for ratio in ratios)
     return Judgement(

@@ -47,9 +47,9 @@ def time_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     for dataset in ("mnist", "cifar"):
         curves, spectrum = cues.published_curves(dataset), cues.published_spectrum(dataset)
         for label in ("random", "worst case"):
-            implied = cues.implied_steps(curves[curves["label"] == label], spectrum, label)
-            for place in (len(implied) // 4, len(implied) // 2, len(implied) - 1):
-                one = implied.iloc[place]
+            curve = curves[curves["label"] == label]
+            places = [len(curve) // 4, len(curve) // 2, len(curve) - 1]
+            for _, one in cues.implied_steps(curve.iloc[places], spectrum, label).iterrows():
                 rows.append(
                     {
                         "data": dataset,
