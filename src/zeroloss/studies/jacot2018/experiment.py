@@ -69,7 +69,7 @@ class Settings(StudySettings):
 
 def images(settings: Settings) -> ImageSample:
     one = settings.principal
-    return ImageSample(source=one.source, samples=one.samples, seed=one.data_seed)
+    return ImageSample(source=one.source, samples=one.samples, test_samples=0, seed=one.data_seed)
 
 
 def recipes(settings: Settings) -> list[Recipe]:
