@@ -173,6 +173,15 @@ def test_image_groups():
         recipe.model_copy(update={"train": 500}).build(None)
 
 
+def test_fewer_inputs_than_dimensions_keep_their_geometry():
+    data = ImageGroups(source="digits", positive=(0,), negative=(1,), train=20, test=10).build(None)
+    wide = compute.Problem(data, 20, 1.0, "cpu", tested=True)
+    exact = np.concatenate([data.x, data.x_test]) @ data.x.T
+    found = torch.cat([wide.x, wide.x_test]) @ wide.x.T
+    assert wide.x.shape == (20, 30)
+    assert found.numpy() == pytest.approx(exact)
+
+
 def test_noise_is_nested():
     y = np.ones(5000)
     some, more = (compute.noisy_labels(y, portion, 0, "train") for portion in (0.3, 0.6))

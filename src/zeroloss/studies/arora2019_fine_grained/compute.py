@@ -184,7 +184,7 @@ def _train(
         {**common, "step": int(k), "time": float(time), "loss": float(loss), "predicted": float(theorem)}
         for k, time, loss, theorem in columns
     ]
-    guess = outputs(net.weights, signs.to(device), problem.x_test.float())
+    guess = outputs(net.weights, signs.to(device), problem.x_test.float())  # none where nothing is tested
     return Trained(rows, done.moves, _numpy(guess), float((net.weights - start).double().norm()))
 
 
@@ -193,13 +193,20 @@ def _numpy(values: torch.Tensor) -> np.ndarray:
 
 
 class Problem:
-    """Inputs on the device, H-infinity's basis, the step."""
+    """Training and test inputs on the device, H-infinity's basis, the step.
 
-    def __init__(self, data: Dataset, samples: int, relative_step: float, device: str) -> None:
+    Where there are fewer inputs than dimensions, networks see the coordinates in an orthonormal basis of their span: the
+    outputs depend on nothing else, and Gaussian weights have the same law in it. So d is at most the number of inputs.
+    """
+
+    def __init__(self, data: Dataset, samples: int, relative_step: float, device: str, *, tested: bool) -> None:
         import torch
 
-        self.x, self.basis = _basis(data, samples, device)
-        self.x_test = torch.from_numpy(data.x_test).to(device)
+        x, self.basis = _basis(data, samples, device)
+        inputs = torch.cat([x, torch.from_numpy(data.x_test).to(device)]) if tested else x
+        if len(inputs) < inputs.shape[1]:
+            inputs = torch.linalg.qr(inputs.T).R.T
+        self.x, self.x_test = inputs[:samples].contiguous(), inputs[samples:].contiguous()
         self.step = relative_step / float(self.basis.eigenvalues[-1])
 
     def squared_norm(self, y: np.ndarray) -> float:
@@ -215,7 +222,7 @@ def _nets(
 ) -> list[Row]:
     """Every portion and the worst case, for all seeds; then one run of the first seed with single steps only."""
     n, width, kappa = parameters["samples"], parameters["width"], parameters["kappa"]
-    problem = Problem(data, n, parameters["relative_step"], device)
+    problem = Problem(data, n, parameters["relative_step"], device, tested=True)
     size: dict[str, Any] = {"width": width, "kappa": kappa, "centred": False}
     rows: list[Row] = []
     for seed in parameters["seeds"]:
@@ -252,7 +259,7 @@ def _widths(
     parameters: Mapping[str, Any], data: Dataset, device: str, progress: Progress, checkpoints: Checkpoints | None
 ) -> list[Row]:
     n = parameters["samples"]
-    problem = Problem(data, n, parameters["relative_step"], device)
+    problem = Problem(data, n, parameters["relative_step"], device, tested=False)
     rows: list[Row] = []
     for width in parameters["widths"]:
         for kappa in parameters["kappas"]:

@@ -134,11 +134,11 @@ def cells(settings: Settings) -> list[Cell]:
             Cell(f"{source}_limit", {"part": "limit", **common, **settings.limit.model_dump()}, data, limit),
             Cell(
                 f"{source}_nets", {"part": "nets", **common, **nets.model_dump(), "samples": net_n}, data,
-                _net_cost(net_n, d, nets.steps, [(nets.width, runs)]), resumable=True,
+                _net_cost(net_n, min(d, net_n + task.images.test), nets.steps, [(nets.width, runs)]), resumable=True,
             ),
             Cell(
                 f"{source}_widths", {"part": "widths", **common, **widths.model_dump(), "samples": width_n}, data,
-                _net_cost(width_n, d, widths.steps, sweep), resumable=True,
+                _net_cost(width_n, min(d, width_n), widths.steps, sweep), resumable=True,
             ),
         ]  # fmt: skip
     return found

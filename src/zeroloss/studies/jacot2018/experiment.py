@@ -77,11 +77,10 @@ def recipes(settings: Settings) -> list[Recipe]:
 
 
 def _cost(widths: list[int], seeds: int, steps: int, samples: int, hidden: int) -> Cost:
-    """Five products of 2 n^2 N a hidden-to-hidden layer and step, and its weights through memory six times (measured)."""
+    """Three products of 2 n^2 N for each hidden-to-hidden layer and step, and its weights through memory (measured)."""
     inner = max(1, hidden - 1)
     seconds = sum(
-        seeds * steps * inner * (10 * n * n * samples / 7e10 + n * n * 24 / 1e10 + n * samples * 3e-9 + 5e-5)
-        for n in widths
+        seeds * steps * inner * (6 * n * n * samples / 1e11 + n * n * 1e-9 + n * samples * 3e-9 + 5e-5) for n in widths
     )
     return Cost(6 + seconds, 450 + inner * max(widths) ** 2 * 12 // 2**20)
 
