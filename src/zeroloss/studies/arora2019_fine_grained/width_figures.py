@@ -79,7 +79,7 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings, *, source: str) -> Ca
         Line2D([], [], color="0.2", linestyle=":", label="bound"),
         Line2D([], [], color="0.4", marker="|", markersize=9, linestyle="", label="range over seeds"),
     ]
-    canvas.legend(handles=handles, loc="outside upper center", ncols=6)
+    canvas.legend(handles=handles, loc="outside upper center", ncols=7, columnspacing=1.4)
     return canvas
 
 
