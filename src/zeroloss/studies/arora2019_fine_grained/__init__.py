@@ -6,7 +6,12 @@ from zeroloss.studies.contract import Study
 SUMMARY = """\
 The eigenvalues of H-infinity and the projections of the labels on its eigenvectors tell how fast gradient descent fits the \
 labels (Theorem 4.1), and sqrt(2 y' H^-1 y / n) bounds the test loss (Theorem 5.1). Spectrum, projections and complexity are \
-closed forms; networks are trained beside them."""
+closed forms; networks are trained beside them.
+
+True labels lie on the top eigenvectors and are learned first, and the complexity measure orders label noise as the test error \
+does. With the printed weights, kappa = 0.01, networks leave the limit: random labels and the worst case are learned more slowly \
+than predicted, at every width that we train. The published curves do the same, and no single scale of time brings them to \
+the prediction. With large weights it holds, as Theorem 4.1 says."""
 
 STUDY = Study(
     name="arora2019_fine_grained",

@@ -34,12 +34,17 @@ def draw_kernel(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     kernels, limit = (metrics[metrics["part"] == part] for part in ("kernel", "limit_kernel"))
     widths, last = settings.circle.widths, settings.circle.steps
     paper = curves.published_kernels()
-    canvas, row = plt.subplots(
-        1, len(widths) + 1, figsize=(4.4 * (len(widths) + 1), 4.6), squeeze=False, layout="constrained"
+    columns = 2 if len(widths) == 3 else len(widths) + 1  # four panels stand two by two
+    rows = -(-(len(widths) + 1) // columns)
+    canvas, grid = plt.subplots(
+        rows, columns, figsize=(5.2 * columns, 3.9 * rows + 0.4), squeeze=False, layout="constrained"
     )
+    panels, drift = list(grid.flat[: len(widths)]), grid.flat[len(widths)]
+    for unused in grid.flat[len(widths) + 1 :]:
+        unused.set_axis_off()
     colours = {0: "#0072B2", last: "#D55E00"}
-    for axes, width in zip(row[0], widths, strict=False):
-        compared = _nearest_published(width, paper)
+    for axes, width in zip(panels, widths, strict=True):
+        compared = _compared(width, widths, paper)
         for step, colour in colours.items():
             here = kernels[(kernels["width"] == width) & (kernels["step"] == step)].groupby("gamma")["kernel"]
             axes.plot(here.mean().index, here.mean(), color=colour, zorder=3)
@@ -50,11 +55,10 @@ def draw_kernel(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         axes.plot(limit["gamma"], limit["kernel"], color="0.1", linestyle=":", linewidth=1.5, zorder=5)
         axes.set(xlabel=r"$\gamma$", title=f"$n={width}$; published $n={compared}$", ylim=(0, None))
         axes.set_xticks([-np.pi, -np.pi / 2, 0, np.pi / 2, np.pi], [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
-    top = max(axes.get_ylim()[1] for axes in row[0, :-1])
-    for axes in row[0, :-1]:
-        axes.set_ylim(0, top)
-    row[0, 0].set_ylabel(r"$\Theta^{(L)}(x_0,x)$")
-    _draw_drift(row[0, -1], metrics, paper)
+    top = max(axes.get_ylim()[1] for axes in panels)
+    for axes in panels:
+        axes.set(ylim=(0, top), ylabel=r"$\Theta^{(L)}(x_0,x)$")
+    _draw_drift(drift, metrics, paper)
     handles = [
         Line2D([], [], color=colours[0], label="$t=0$"),
         Line2D([], [], color=colours[last], label=f"$t={last}$"),
@@ -66,9 +70,10 @@ def draw_kernel(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     return canvas
 
 
-def _nearest_published(width: int, paper: pd.DataFrame) -> int:
-    """The published width nearest to ours, in the logarithm."""
-    return int(min(paper["width"].unique(), key=lambda other: abs(np.log(other / width))))
+def _compared(width: int, widths: list[int], paper: pd.DataFrame) -> int:
+    """The published width beside ours: the widest beside our widest, else the nearest in the logarithm."""
+    theirs = sorted(int(other) for other in paper["width"].unique())
+    return theirs[-1] if width == max(widths) else min(theirs, key=lambda other: abs(np.log(other / width)))
 
 
 def _draw_drift(axes: Axes, metrics: pd.DataFrame, paper: pd.DataFrame) -> None:
@@ -175,8 +180,8 @@ def figures(settings: Settings) -> list[Figure]:
             title="The tangent kernel on the circle",
             caption=f"x = (cos gamma, sin gamma), x0 = (1, 0); {net}; n = {listed(one.widths)}, {seeds_text(one.seeds)}; "
             f"{one.steps} steps towards x1 x2 on {one.batch} fresh Gaussian inputs a step (the paper does not say how "
-            "many). Dotted: the limit, closed form. Dashed: published mean over 10 initialisations, of the nearest "
-            "published width, after 200 steps. Right: change of the kernel by training, mean and range.",
+            "many). Dotted: the limit, closed form. Dashed: published mean over 10 initialisations of the width named "
+            "above the panel, after 200 steps. Last panel: change of the kernel by training, mean and range.",
             alt="The kernel peaks at gamma = 0; narrow networks scatter widely and inflate in training, wide ones stay "
             "at the limit.",
             draw=draw_kernel,
