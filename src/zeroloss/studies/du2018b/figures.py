@@ -197,7 +197,8 @@ def figures(settings: Settings) -> list[Figure]:
         ),
         Figure(
             name="du2018b_loss_sphere",
-            items=(*theorems, "002-E2"),
+            # 004-L1 names this paper and three others, and asks for nothing beyond documents 001 and 002
+            items=(*theorems, "002-E2", "004-L1"),
             title="Training loss against step for several depths, points on the sphere",
             caption=f"{on_sphere}; {trained(sphere, 'Labels N(0, 1).')}",
             alt=(

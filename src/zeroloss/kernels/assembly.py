@@ -1,0 +1,87 @@
+"""Kernel matrices put together from blocks: symmetric ones from their upper triangle, killed work from where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from zeroloss.checkpoint import Checkpoints
+from zeroloss.errors import UserError
+from zeroloss.progress import Progress
+
+Block = Callable[[slice, slice], torch.Tensor]
+"""(rows, columns) -> the block of each of k matrices, shape (k, rows, columns)."""
+
+
+def require_memory(bytes_needed: int, device: torch.device, what: str) -> None:
+    """Stop where a matrix does not fit.
+
+    Raises:
+        UserError: one sentence with what is needed, what is free and what to do instead.
+    """
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        import psutil
+
+        free = psutil.virtual_memory().available
+    if bytes_needed > free:
+        raise UserError(
+            f"{what} need {bytes_needed / 2**30:.3g} GiB and {free / 2**30:.3g} GiB are free: use float32 or fewer "
+            "samples, or never form the matrix (kernels.tiled_solve takes the kernel itself, tile by tile)"
+        )
+
+
+def assemble(
+    block: Block,
+    matrices: int,
+    rows: int,
+    columns: int,
+    *,
+    symmetric: bool,
+    edge: int,
+    like: torch.Tensor,
+    checkpoints: Checkpoints | None = None,
+    name: str = "kernel",
+    quiet: bool = True,
+) -> torch.Tensor:
+    """The matrices, shape (matrices, rows, columns), block by block.
+
+    Args:
+        block: see :data:`Block`.
+        matrices: how many are made at once.
+        symmetric: only blocks on and above the diagonal are computed.
+        edge: rows and columns of a block.
+        like: gives dtype and device.
+        checkpoints: each finished band of ``edge`` rows is kept there and not computed again.
+        name: stem of the checkpoints' names, title of the progress.
+
+    Raises:
+        UserError: the matrices do not fit into memory.
+    """
+    size = matrices * rows * columns * like.element_size()
+    require_memory(size, like.device, f"{name}: {matrices} matrices of {rows} x {columns} {like.dtype}".lower())
+    out = torch.empty(matrices, rows, columns, dtype=like.dtype, device=like.device)
+    starts = range(0, rows, edge)
+    with Progress(len(starts), name, quiet) as progress:
+        for start in starts:
+            high = slice(start, min(start + edge, rows))
+            left = start if symmetric else 0
+            band = out[:, high, left:]
+            part = checkpoints.part(f"{name}_rows{start}") if checkpoints else None
+            kept = part.load() if part else None
+            if kept is not None:
+                band.copy_(torch.from_numpy(kept["band"]))
+            else:
+                for first in range(left, columns, edge):
+                    wide = slice(first, min(first + edge, columns))
+                    out[:, high, wide] = block(high, wide)
+                if part:
+                    part.save({"band": band.cpu().numpy()})
+            if symmetric:
+                square = out[:, high, high]
+                square.copy_(square.triu() + square.triu(1).mT)  # rounding may not be symmetric
+                out[:, high.stop :, high] = out[:, high, high.stop :].mT
+            progress.advance(state=f"row {high.stop} of {rows}")
+    return out
