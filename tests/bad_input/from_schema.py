@@ -160,11 +160,11 @@ def nested(mistake: Mistake) -> dict[str, Any]:
     files = written("tiny")
     for depth in range(len(path) - 1, -1, -1):
         part = path[depth]
+        before: Any = files
+        for step in path[: depth + isinstance(part, int)]:
+            before = before[step] if 0 in path[:depth] or isinstance(part, int) else {}
         if isinstance(part, int):
-            before: Any = files
-            for step in path[: depth + 1]:
-                before = before[step]
             value = [{**before, **value} if isinstance(value, dict) and isinstance(before, dict) else value]
         else:
-            value = {part: value}
+            value = {**before, part: value} if 0 in path[:depth] else {part: value}
     return value

@@ -14,7 +14,7 @@ from zeroloss.studies.settings import ImageChoice, PositiveCount, Seeds, StepSiz
 
 Portion = Annotated[float, Field(ge=0, le=1)]
 Portions = Annotated[list[Portion], Len(min_length=2)]
-Classes = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Len(min_length=1)]
+Classes = Annotated[list[Annotated[int, Field(ge=0, le=65_535, strict=True)]], Len(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -149,4 +149,5 @@ def _net_cost(n: int, d: int, steps: int, nets: list[tuple[int, int]]) -> Cost:
     moves = 0.5 * steps * sum(m * runs for m, runs in nets)
     widest = max(m for m, _ in nets)
     memory = 450 + (40 * n * n + 4 * widest * (2 * n + 4 * d)) // 2**20
-    return Cost(6 + moves * (n * d * 4 / 8e10 + n * 3e-9) + 4e-10 * n**3, memory)
+    seconds = 6 + moves * (n * d * 4 / 8e10 + n * 3e-9) + 4e-10 * n**3
+    return Cost(seconds, memory, gpu_speedup=30)  # an estimate: products of n x d with d x m, one network at a time
