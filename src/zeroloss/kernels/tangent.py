@@ -70,7 +70,7 @@ class TangentKernel:
     bias_variance: float = 0.0
     input_scale: float = 1.0
     unit_inputs: bool = False
-    nodes: int = 40
+    nodes: int = 100
 
     def __post_init__(self) -> None:
         if self.depth < 0:
