@@ -147,9 +147,7 @@ def _regression(parameters: Mapping[str, Any], data: Dataset, device: str, progr
 # ---------------------------------------------------------------- convergence
 
 
-def _problem(
-    parameters: Mapping[str, Any], datasets: Sequence[Dataset]
-) -> tuple[np.ndarray, np.ndarray, Row, int]:
+def _problem(parameters: Mapping[str, Any], datasets: Sequence[Dataset]) -> tuple[np.ndarray, np.ndarray, Row, int]:
     """Inputs (training first), labels +1 and -1 of all, about them, input dimension."""
     n, more = parameters["samples"], parameters["test"]
     if parameters["place"] == "sphere":
