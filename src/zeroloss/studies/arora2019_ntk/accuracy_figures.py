@@ -63,7 +63,7 @@ def draw_regression(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     )  # fmt: skip
     for axes in (left, right):
         axes.set_xticks(settings.regression.samples, [str(n) for n in settings.regression.samples])
-        axes.minorticks_off()
+        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     handles = [Line2D([], [], color=c.colour, marker=c.marker, label=f"$L={depth}$") for depth, c in cues.items()]
     canvas.legend(
         handles=[*handles, Line2D([], [], color="0.3", linewidth=0.9, label="bars: 95 % Clopper-Pearson")],
@@ -90,7 +90,7 @@ def draw_samples(metrics: pd.DataFrame, settings: Settings, source: str) -> Canv
         sizes = sorted(here["samples"].unique())
         axes.set(xscale="log", xlabel="training images $n$", title=f"depth {depth}")
         axes.set_xticks(sizes, [str(int(n)) for n in sizes])
-        axes.minorticks_off()
+        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     panels[0, 0].set_ylabel("test accuracy, per cent")
     handles = [Line2D([], [], color=c.colour, marker=c.marker, label=name) for name, c in cues.items()]
     canvas.legend(
@@ -103,7 +103,7 @@ def draw_samples(metrics: pd.DataFrame, settings: Settings, source: str) -> Canv
 def _depth_axis(axes: Axes, depths: list[int]) -> None:
     axes.set(xscale="log", xlabel="depth (convolutions + 1)")
     axes.set_xticks(depths, [str(depth) for depth in depths])
-    axes.minorticks_off()
+    axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
 
 
 def draw_depth(metrics: pd.DataFrame, settings: Settings, problem: str) -> Canvas:
@@ -141,7 +141,8 @@ def draw_depth(metrics: pd.DataFrame, settings: Settings, problem: str) -> Canva
                 linestyle=(0, (5, 2)), linewidth=0.9,
             )  # fmt: skip
     axes.set_title(
-        "published: CIFAR-10, 32×32 pixels\n" + ("all n" if problem == "all classes" else "first two classes")
+        "published: CIFAR-10, 32×32 pixels\n"
+        + ("50000 or 2000 training images" if problem == "all classes" else "first two classes")
     )
     _depth_axis(axes, list(printed["depth"]))
     panels[0, 0].set_ylabel("test accuracy, per cent")

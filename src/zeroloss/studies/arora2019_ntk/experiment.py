@@ -119,7 +119,7 @@ def split_recipe(settings: Settings) -> ImageSplit:
 def pair_recipe(settings: Settings) -> ImageClasses:
     """Training and test images of the two classes together; the first n are for training."""
     part = settings.convergence
-    return ImageClasses(source=settings.source, samples=part.samples + part.test, classes=tuple(part.classes))
+    return ImageClasses(source=settings.source, samples=part.samples + part.test, classes=tuple(part.classes), seed=0)
 
 
 def tiles_recipe(tiles: Tiles) -> ImageSplit:

@@ -42,7 +42,7 @@ def _half_slope(axes: Axes, table: pd.DataFrame, value: str, share: float) -> No
 def _width_axis(axes: Axes, widths: list[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(widths, [str(width) for width in widths])
-    axes.minorticks_off()
+    axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
 
 
 def draw_recursion(metrics: pd.DataFrame, settings: Settings) -> Canvas:
@@ -144,7 +144,7 @@ def draw_scale(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             xscale="log", yscale="log", xlabel=r"output scale $\kappa$", title=f"{_title(part, place)}, $m={width}$"
         )
         axes.set_xticks(scales, [f"{kappa:g}" for kappa in scales])
-        axes.minorticks_off()
+        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     panels[0, 0].set_ylabel(r"$|f_{nn}-f_{ntk}|$, root mean square")
     handles = [
         *(Line2D([], [], color=c.colour, marker=c.marker, label=f"{start} start") for start, c in cues.items()),
