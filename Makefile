@@ -56,6 +56,7 @@ bench: $(ready) ## measure the engines against plain scripts and the floor
 	$(python) benchmarks/du2018a_speed.py
 	$(python) benchmarks/deep_linear_speed.py
 	$(python) benchmarks/minibatch_speed.py
+	$(python) benchmarks/kernels_speed.py
 
 lock: $(ready) ## bring requirements.lock up to date with pyproject.toml (keeps versions that still fit)
 	$(python) -m pip install --quiet pip-tools
