@@ -3,8 +3,9 @@
 Usage: python benchmarks/kernels_speed.py [--neural-tangents PYTHON] [--repeats 3]
 
 PYTHON is that of an environment with neural-tangents (see oracles/neural_tangents_values.py); without it only the ratios to
-code of this environment are printed. float32 as neural-tangents computes by default. Against it ours is given both
-sets of inputs, so it computes all n^2 pairs as well; of a symmetric matrix it would compute half. Targets: fully connected 5x, CNTK-GAP 40x, CNTK-V 1x, empirical kernel 15x.
+code of this environment are printed. float32, as neural-tangents computes by default. Against it ours is given both sets of
+inputs, so that it computes all n^2 pairs as well; of a symmetric matrix it would compute half. Targets: fully connected 5x,
+CNTK-GAP 40x, CNTK-V 1x, empirical kernel 15x.
 """
 
 from __future__ import annotations
