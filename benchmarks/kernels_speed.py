@@ -3,9 +3,8 @@
 Usage: python benchmarks/kernels_speed.py [--neural-tangents PYTHON] [--repeats 3]
 
 PYTHON is that of an environment with neural-tangents (see oracles/neural_tangents_values.py); without it only the ratios to
-code of this environment are printed. float32, as neural-tangents computes by default. Against it ours is given both sets of
-inputs, so that it computes all n^2 pairs as well; of a symmetric matrix it would compute half. Targets: fully connected 5x,
-CNTK-GAP 40x, CNTK-V 1x, empirical kernel 15x.
+code of this environment are printed. float32, as neural-tangents computes by default; it always computes all n^2 pairs, ours
+of K(X, X) half of them. Targets: fully connected 5x, CNTK-GAP 40x, CNTK-V 1x, empirical kernel 15x.
 """
 
 from __future__ import annotations
@@ -62,16 +61,22 @@ def show(name: str, ours: list[float], theirs: list[float], whose: str) -> None:
 
 
 def against_oracle(
-    name: str, python: str, kind: str, n: int, size: int, depth: int, repeats: int, ours: Callable[[], object]
+    name: str, python: str, kind: str, x: torch.Tensor, depth: int, repeats: int, kernel: Callable[..., torch.Tensor]
 ) -> None:
-    """Ours before and after theirs, so that both meet the same noise."""
-    before = [seconds(ours) for _ in range(repeats)]
-    command = [python, str(ORACLE), kind, *map(str, (n, size, depth, repeats))]
+    """Ours before and after theirs, so that both meet the same noise: K(X, Z) of all pairs, and K(X, X) of half of them."""
+
+    def times() -> list[tuple[float, float]]:
+        return [(seconds(lambda: kernel(x, x)), seconds(lambda: kernel(x))) for _ in range(repeats)]
+
+    before = times()
+    command = [python, str(ORACLE), kind, *map(str, (len(x), x.shape[-1], depth, repeats))]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{python} cannot run neural-tangents: {done.stderr.strip().splitlines()[-1]}")
     theirs = [float(value) for value in done.stdout.split()]
-    show(name, before + [seconds(ours) for _ in range(repeats)], theirs, "neural-tangents")
+    whole, half = (list(column) for column in zip(*before, *times(), strict=True))
+    show(f"{name}, K(X, Z)", whole, theirs, "neural-tangents")
+    show(f"{name}, K(X, X)", half, theirs, "neural-tangents")
 
 
 def jacobian_gram(network: Network, weights: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
@@ -114,25 +119,16 @@ def main() -> None:
     empirical(50, 128, 3, given.repeats)
     empirical(100, 256, 4, given.repeats)
     if python := given.neural_tangents:
-        dense, small, flat = draw(2000, 50), draw(16, 3, 8, 8), draw(200, 3, 16, 16)
-        repeats = given.repeats
         against_oracle(
-            "fully connected, n = 2000, L = 3",
-            python,
-            "dense",
-            2000,
-            50,
-            3,
-            repeats,
-            lambda: TangentKernel(3)(dense, dense),
+            "fully connected, n = 2000, L = 3", python, "dense", draw(2000, 50), 3, given.repeats, TangentKernel(3)
         )
         pooled = ConvolutionalKernel((4,), pooling=True, all_trained=True)
         against_oracle(
-            "CNTK-GAP, 8 x 8, n = 16, depth 4", python, "pooling", 16, 8, 4, repeats, lambda: pooled(small, small)
+            "CNTK-GAP, 32 x 32, n = 2, depth 4", python, "pooling", draw(2, 3, 32, 32), 4, given.repeats, pooled
         )
         vanilla = ConvolutionalKernel((4,), pooling=False)
         against_oracle(
-            "CNTK-V, 16 x 16, n = 200, depth 4", python, "vanilla", 200, 16, 4, repeats, lambda: vanilla(flat, flat)
+            "CNTK-V, 16 x 16, n = 200, depth 4", python, "vanilla", draw(200, 3, 16, 16), 4, given.repeats, vanilla
         )
 
 

@@ -177,9 +177,12 @@ def test_an_empty_image_has_no_kernel_and_no_nan():
 def test_finished_bands_are_taken_up(tmp_path, monkeypatch):
     monkeypatch.setitem(convolutional.ENTRIES, "cpu", 4 * 12)
     x, kernel = images(7, 1, 4, 3), ConvolutionalKernel((3, 4), False)
-    whole = kernel(x, checkpoints=Checkpoints(tmp_path, "key"), name="here")
+    whole = kernel(x, checkpoints=Checkpoints(tmp_path, "key", seconds=0), name="here")
     assert len(list(tmp_path.glob("here_rows*.npz"))) == 4
+    long = kernel(x, checkpoints=Checkpoints(tmp_path / "long", "key"), name="here")
+    assert torch.equal(long, whole) and len(list((tmp_path / "long").glob("*.npz"))) == 1, "not a file a row"
     monkeypatch.setattr(ConvolutionalKernel, "_block", None)
+    assert torch.equal(kernel(x, checkpoints=Checkpoints(tmp_path / "long", "key"), name="here"), whole)
     assert torch.equal(kernel(x, checkpoints=Checkpoints(tmp_path, "key"), name="here"), whole)
 
 

@@ -94,7 +94,7 @@ class ConvolutionalKernel:
         Args:
             x: images, float32 or float64, shape (n, channels, P, Q), CPU or GPU.
             z: images, shape (n', channels, P, Q); None for ``x`` itself.
-            checkpoints: finished bands of rows are kept there.
+            checkpoints: finished rows are kept there.
             name: of the checkpoints and of the progress.
             quiet: show no progress.
 
@@ -150,12 +150,11 @@ class ConvolutionalKernel:
         for depth, (above, beside) in enumerate(zip(rows, columns, strict=True), start=2):
             left = above[:, None, :, :, None, None] if self.pooling else above[:, None]
             right = beside[None, :, None, None] if self.pooling else beside[None]
-            covariance, slope = relu_pairs(covariance, left, right)
+            covariance, slope = relu_pairs(covariance, left, right, FACTOR)
             for i, j in same:
-                self._equal_pixels(covariance[i, j]).copy_(above[i] / 2)
-                self._equal_pixels(slope[i, j]).fill_(0.5)
-            covariance.mul_(FACTOR)
-            passed = None if tangent is None else slope.mul_(FACTOR).mul_(tangent)
+                self._equal_pixels(covariance[i, j]).copy_(above[i] * (FACTOR / 2))
+                self._equal_pixels(slope[i, j]).fill_(FACTOR / 2)
+            passed = None if tangent is None else slope.mul_(tangent)
             if depth in self.depths:
                 found[depth] = self._value(passed, covariance)
             if depth < last:

@@ -22,7 +22,7 @@ _BLOCK = 1 << 18
 QUADRATURE_TOLERANCE = 1e-5
 
 OfVariances = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-OfPairs = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+OfPairs = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class DualActivation:
 
     Attributes:
         variances: s -> (E sigma(u)^2, E sigma'(u)^2) for u ~ N(0, s), any shape; exact where u = v, where ``pairs`` is not.
-        pairs: (covariance, variance of u, variance of v) -> (E[sigma(u) sigma(v)], E[sigma'(u) sigma'(v)]); the
-            variances broadcast against the covariance, whose memory is overwritten.
+        pairs: (covariance, variance of u, variance of v, factor) -> factor times (E[sigma(u) sigma(v)],
+            E[sigma'(u) sigma'(v)]); the variances broadcast against the covariance, whose memory is overwritten.
     """
 
     variances: OfVariances
@@ -78,7 +78,7 @@ def _relu_variances(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def relu_pairs(
-    covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, factor: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """With l the correlation: s_u s_v (l (pi - arccos l) + sqrt(1 - l^2)) / (2 pi) and (pi - arccos l) / (2 pi).
 
@@ -86,13 +86,18 @@ def relu_pairs(
     arccos keeps half the digits of l: 1e-3 in float32.
     """
     tiny = torch.finfo(covariance.dtype).tiny
-    for variance in (rows, columns):
-        covariance.mul_(variance.clamp(min=tiny).rsqrt_())
+    # one pass over the block for a number, two for variances of rows and columns
+    deviations = [(rows * columns).sqrt()] if rows.ndim == columns.ndim == 0 else [rows.sqrt(), columns.sqrt()]
+    for deviation in deviations:
+        covariance.mul_(deviation.clamp(min=tiny).reciprocal_())
     correlation = covariance.clamp_(-1.0, 1.0)
     slope = torch.neg(correlation).arccos_()  # arccos(-l) = pi - arccos(l)
-    value = torch.square(correlation).neg_().add_(1.0).sqrt_().addcmul_(correlation, slope)
-    value.mul_(rows.sqrt().mul_(1 / (2 * math.pi))).mul_(columns.sqrt())
-    return value, slope.mul_(1 / (2 * math.pi))
+    one = torch.ones((), dtype=covariance.dtype, device=covariance.device)
+    value = torch.addcmul(one, correlation, correlation, value=-1.0).sqrt_().addcmul_(correlation, slope)
+    deviations[0] = deviations[0] * (factor / (2 * math.pi))
+    for deviation in deviations:
+        value.mul_(deviation)
+    return value, slope.mul_(factor / (2 * math.pi))
 
 
 def _erf_variances(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,13 +105,13 @@ def _erf_variances(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _erf_pairs(
-    covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, factor: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """2 / pi arcsin(2 c / t), 4 / pi (t^2 - 4 c^2)^(-1/2) with t^2 = (1 + 2 s_u^2)(1 + 2 s_v^2)."""
     square = (1 + 2 * rows) * (1 + 2 * columns)
     double = covariance.mul_(2.0)
-    slope = torch.addcmul(square.expand_as(double), double, double, value=-1.0).rsqrt_().mul_(4 / math.pi)
-    return double.mul_(square.rsqrt()).clamp_(-1.0, 1.0).arcsin_().mul_(2 / math.pi), slope
+    slope = torch.addcmul(square.expand_as(double), double, double, value=-1.0).rsqrt_().mul_(4 * factor / math.pi)
+    return double.mul_(square.rsqrt()).clamp_(-1.0, 1.0).arcsin_().mul_(2 * factor / math.pi), slope
 
 
 def _quadrature(sigma: Activation, nodes: int) -> DualActivation:
@@ -127,7 +132,9 @@ def _quadrature(sigma: Activation, nodes: int) -> DualActivation:
             )
         return found[0].to(variance), found[1].to(variance)
 
-    def pairs(covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pairs(
+        covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, factor: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """With u = s_u z_1, v = c / s_u z_1 + (s_v^2 - c^2 / s_u^2)^(1/2) z_2."""
         z, w = points.to(covariance), weights.to(covariance)
         shape = covariance.shape
@@ -142,6 +149,6 @@ def _quadrature(sigma: Activation, nodes: int) -> DualActivation:
             v = along[:, None, None] * z[:, None] + across[:, None, None] * z
             value[block] = (w * sigma.value(u) * (sigma.value(v) @ w)).sum(1)
             slope[block] = (w * sigma.slope(u) * (sigma.slope(v) @ w)).sum(1)
-        return value.view(shape), slope.view(shape)
+        return value.mul_(factor).view(shape), slope.mul_(factor).view(shape)
 
     return DualActivation(variances, pairs)

@@ -124,7 +124,7 @@ class TangentKernel:
         Args:
             x: inputs, float32 or float64, shape (n, d), CPU or GPU.
             z: inputs, shape (n', d).
-            checkpoints: finished bands of rows are kept there.
+            checkpoints: finished rows are kept there.
             name: of the checkpoints and of the progress.
             quiet: show no progress.
 
@@ -144,11 +144,10 @@ class TangentKernel:
             tangent = covariance.clone()
             for above, beside in zip(rows[:-1], columns[:-1], strict=True):
                 variances = (above, beside) if even else (above[high, None], beside[wide])
-                covariance, slope = dual.pairs(covariance, *variances)
-                covariance.mul_(scale)
+                covariance, slope = dual.pairs(covariance, *variances, scale)
                 if self.bias_variance:
                     covariance.add_(self.bias_variance)
-                tangent.mul_(slope.mul_(scale)).add_(covariance)
+                tangent = torch.addcmul(covariance, slope, tangent, out=tangent)
             return torch.stack([covariance, tangent])
 
         found = assemble(
