@@ -61,7 +61,7 @@ def assemble(
         UserError: the matrices do not fit into memory.
     """
     size = matrices * rows * columns * like.element_size()
-    require_memory(size, like.device, f"{name}: {matrices} matrices of {rows} x {columns} {like.dtype}".lower())
+    require_memory(size, like.device, f"{name}: {matrices} matrices of {rows} x {columns} {like.dtype}")
     out = torch.empty(matrices, rows, columns, dtype=like.dtype, device=like.device)
 
     def mirror(first: int, stop: int) -> None:

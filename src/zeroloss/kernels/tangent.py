@@ -131,6 +131,23 @@ class TangentKernel:
         Raises:
             UserError: shapes or types are wrong, a length is not 1 where ``unit_inputs``, or memory is short.
         """
+        nngp, ntk = self._matrices(x, z, 2, checkpoints, name, quiet)
+        return Kernels(nngp, ntk)
+
+    def __call__(self, x: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
+        """The tangent kernel alone, shape (n, n'), for half the memory; see :meth:`kernels`."""
+        return self._matrices(x, z, 1)[0]
+
+    def _matrices(
+        self,
+        x: torch.Tensor,
+        z: torch.Tensor | None,
+        wanted: int,
+        checkpoints: Checkpoints | None = None,
+        name: str = "tangent",
+        quiet: bool = True,
+    ) -> torch.Tensor:
+        """The last ``wanted`` of NNGP and NTK, shape (wanted, n, n')."""
         symmetric = z is None
         other = x if z is None else z
         _check_inputs(x, other, self.unit_inputs)
@@ -148,20 +165,16 @@ class TangentKernel:
                 if self.bias_variance:
                     covariance.add_(self.bias_variance)
                 tangent = torch.addcmul(covariance, slope, tangent, out=tangent)
-            return torch.stack([covariance, tangent])
+            return tangent[None] if wanted == 1 else torch.stack([covariance, tangent])
 
         found = assemble(
-            block, 2, len(x), len(other), symmetric=symmetric, edge=EDGE, like=x,
+            block, wanted, len(x), len(other), symmetric=symmetric, edge=EDGE, like=x,
             checkpoints=checkpoints, name=name, quiet=quiet,
         )  # fmt: skip
         if symmetric:
-            for matrix, exact in zip(found, self.diagonal(x), strict=True):
+            for matrix, exact in zip(found, self.diagonal(x)[-wanted:], strict=True):
                 matrix.diagonal().copy_(exact)
-        return Kernels(found[0], found[1])
-
-    def __call__(self, x: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
-        """The tangent kernel, shape (n, n'); see :meth:`kernels`."""
-        return self.kernels(x, z).ntk
+        return found
 
 
 def _even(variances: torch.Tensor) -> bool:
