@@ -180,7 +180,7 @@ def test_cifar_has_its_cell_where_it_is_at_hand():
     names = [cell.name for cell in STUDY.cells(LAPTOP)]
     assert names[:3] == ["kernels", "convergence_sphere", "convergence_images"] and "cntk_digits" in names
     with pytest.raises(ValueError, match=r"must be images\.train"):
-        experiment.Tiles(images=LAPTOP.convolutional.digits.images, side=8, samples=[1, 2, 3])
+        experiment.Tiles(images=LAPTOP.convolutional.sources[0].images, side=8, samples=[1, 2, 3])
 
 
 # ---------------------------------------------------------------- judges

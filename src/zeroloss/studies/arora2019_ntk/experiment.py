@@ -87,8 +87,7 @@ class ConvolutionalSettings(StudySettings):
 
     depths: Annotated[list[ConvolutionDepth], Len(min_length=2)] = Field(description="convolutions + 1, rising")
     single: bool = Field(description="form kernels in float32, as the authors do; the equations are solved in float64")
-    digits: Tiles = Field(description="images that are always at hand")
-    cifar: Tiles = Field(description="CIFAR-10, where data.root holds it")
+    sources: Annotated[list[Tiles], Len(min_length=1)] = Field(description="images; those at hand are taken")
 
     @model_validator(mode="after")
     def _rising(self) -> ConvolutionalSettings:
@@ -98,7 +97,7 @@ class ConvolutionalSettings(StudySettings):
 
     @property
     def at_hand(self) -> list[Tiles]:
-        return [tiles for tiles in (self.digits, self.cifar) if tiles.images.found is not None]
+        return [tiles for tiles in self.sources if tiles.images.found is not None]
 
 
 class Settings(StudySettings):
