@@ -162,9 +162,7 @@ def draw_depth(metrics: pd.DataFrame, settings: Settings, problem: str) -> Canva
 
 def tiles_text(settings: Settings, tiles: Tiles) -> str:
     images = tiles.images
-    return (
-        f"{images.found}, {tiles.side} x {tiles.side} pixels, n = {listed(tiles.samples)} and {images.test} test images"
-    )
+    return f"{images.found}, {tiles.side} x {tiles.side} pixels, n = {listed(tiles.samples)}; {images.test} test images"
 
 
 def figures(settings: Settings) -> list[Figure]:
@@ -180,7 +178,7 @@ def figures(settings: Settings) -> list[Figure]:
             name="arora2019_ntk_regression",
             items=("004-E5",),
             title="The kernel predictor without ridge",
-            caption=f"f_ntk on {settings.source}, unit vectors, all classes, n = {listed(part.samples)}, {part.test} test "
+            caption=f"f_ntk on {settings.source}, unit vectors, all classes, n = {listed(part.samples)}; {part.test} test "
             "images, ReLU with L hidden layers, float64. The same test images at every n.",
             alt="Accuracy of the kernel predictor rises with n; the condition number rises with n and falls with depth.",
             draw=draw_regression,
