@@ -31,17 +31,22 @@ ENTRIES = {"cpu": 1 << 16, "cuda": 1 << 26}
 
 
 def _patch_sum(covariance: torch.Tensor, axes: Sequence[tuple[int, ...]]) -> torch.Tensor:
-    """tr: the sum over shifts of -1, 0, 1 along all of ``axes[k]`` together, for each k in turn; zero beyond the border."""
+    """tr: the sum over shifts of -1, 0, 1 along all of ``axes[k]`` together, for each k in turn; zero beyond the border.
+
+    Overwrites its argument: two buffers take turns, since new memory costs as much as the sums.
+    """
+    here, spare = covariance, torch.empty_like(covariance)
     for together in axes:
         low: list[slice] = [slice(None)] * covariance.ndim
         high = low.copy()
         for axis in together:
             low[axis], high[axis] = slice(None, -1), slice(1, None)
-        summed = covariance.clone()
-        summed[tuple(high)] += covariance[tuple(low)]
-        summed[tuple(low)] += covariance[tuple(high)]
-        covariance = summed
-    return covariance
+        spare.copy_(here)
+        # add_, as += on an indexed tensor would copy the sum onto itself once more
+        spare[tuple(high)].add_(here[tuple(low)])
+        spare[tuple(low)].add_(here[tuple(high)])
+        here, spare = spare, here
+    return here
 
 
 @dataclass(frozen=True)
@@ -158,8 +163,9 @@ class ConvolutionalKernel:
             if depth in self.depths:
                 found[depth] = self._value(passed, covariance)
             if depth < last:
-                tangent = _patch_sum(covariance if passed is None else passed.add_(covariance), axes)
+                tangent = None if passed is None else _patch_sum(passed.add_(covariance), axes)
                 covariance = _patch_sum(covariance, axes)
+                tangent = covariance.clone() if tangent is None else tangent
         return torch.stack([found[depth] for depth in self.depths])
 
     def _equal_pixels(self, entries: torch.Tensor) -> torch.Tensor:
