@@ -66,6 +66,7 @@ bench: $(ready) ## measure the engines against plain scripts and the floor
 	$(python) benchmarks/deep_linear_speed.py
 	$(python) benchmarks/minibatch_speed.py
 	$(python) benchmarks/particle_flow_speed.py
+	$(python) benchmarks/kernels_speed.py
 
 lock: $(ready) ## bring requirements.lock up to date with pyproject.toml (keeps versions that still fit)
 	$(python) -m pip install --quiet pip-tools

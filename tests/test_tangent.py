@@ -36,7 +36,7 @@ def test_dual_activations_are_what_sampling_gives(name):
     covariance = torch.tensor([[1.3, 0.4], [0.4, 0.7]], dtype=torch.float64)
     draws = torch.randn(2, 1_000_000, dtype=torch.float64, generator=torch_generator(1, "duals"))
     u, v = torch.linalg.cholesky(covariance) @ draws
-    found = dual.pairs(covariance[0, 1].clone(), covariance[0, 0], covariance[1, 1])
+    found = dual.pairs(covariance[0, 1].clone(), covariance[0, 0], covariance[1, 1], 1.0)
     sigma = ACTIVATIONS[name]
     for ours, sampled in zip(found, (sigma.value(u) * sigma.value(v), sigma.slope(u) * sigma.slope(v)), strict=True):
         assert float(ours) == pytest.approx(float(sampled.mean()), abs=5 * float(sampled.std()) / 1000)
@@ -135,9 +135,9 @@ def test_a_killed_assembly_goes_on_where_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tangent, "assemble", dying)
     with pytest.raises(KeyboardInterrupt):
-        kernel.kernels(x, checkpoints=Checkpoints(tmp_path, "key"))
+        kernel.kernels(x, checkpoints=Checkpoints(tmp_path, "key", seconds=0))
     first = len(calls)
-    again = kernel.kernels(x, checkpoints=Checkpoints(tmp_path, "key"))
+    again = kernel.kernels(x, checkpoints=Checkpoints(tmp_path, "key", seconds=0))
     assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
     assert len(calls) - first == 10 - 4, "the first band has four blocks"
     kernel.kernels(x, checkpoints=Checkpoints(tmp_path, "another key"))

@@ -54,34 +54,45 @@ def assemble(
         symmetric: only blocks on and above the diagonal are computed.
         edge: rows and columns of a block.
         like: gives dtype and device.
-        checkpoints: each finished band of ``edge`` rows is kept there and not computed again.
+        checkpoints: finished rows are kept there, every so many seconds, and not computed again.
         name: stem of the checkpoints' names, title of the progress.
 
     Raises:
         UserError: the matrices do not fit into memory.
     """
     size = matrices * rows * columns * like.element_size()
-    require_memory(size, like.device, f"{name}: {matrices} matrices of {rows} x {columns} {like.dtype}".lower())
+    require_memory(size, like.device, f"{name}: {matrices} matrices of {rows} x {columns} {like.dtype}")
     out = torch.empty(matrices, rows, columns, dtype=like.dtype, device=like.device)
-    starts = range(0, rows, edge)
-    with Progress(len(starts), name, quiet) as progress:
-        for start in starts:
-            high = slice(start, min(start + edge, rows))
-            left = start if symmetric else 0
-            band = out[:, high, left:]
-            part = checkpoints.part(f"{name}_rows{start}") if checkpoints else None
+
+    def mirror(first: int, stop: int) -> None:
+        square = out[:, first:stop, first:stop]
+        square.copy_(square.triu() + square.triu(1).mT)  # rounding may not be symmetric
+        out[:, stop:, first:stop] = out[:, first:stop, stop:].mT
+
+    start = 0
+    with Progress(-(-rows // edge), name, quiet) as progress:
+        while start < rows:
+            # a part of the checkpoints: all rows from here to where the next state was due
+            begin, left = start, start if symmetric else 0
+            part = checkpoints.part(f"{name}_rows{begin}") if checkpoints else None
             kept = part.load() if part else None
             if kept is not None:
-                band.copy_(torch.from_numpy(kept["band"]))
-            else:
-                for first in range(left, columns, edge):
+                start += kept["rows"].shape[1]
+                out[:, begin:start, left:] = torch.from_numpy(kept["rows"])
+                if symmetric:
+                    mirror(begin, start)
+                progress.advance(-(-(start - begin) // edge), state=f"taken up at row {start} of {rows}")
+                continue
+            while start < rows:
+                high = slice(start, min(start + edge, rows))
+                for first in range(start if symmetric else 0, columns, edge):
                     wide = slice(first, min(first + edge, columns))
                     out[:, high, wide] = block(high, wide)
-                if part:
-                    part.save({"band": band.cpu().numpy()})
-            if symmetric:
-                square = out[:, high, high]
-                square.copy_(square.triu() + square.triu(1).mT)  # rounding may not be symmetric
-                out[:, high.stop :, high] = out[:, high, high.stop :].mT
-            progress.advance(state=f"row {high.stop} of {rows}")
+                if symmetric:
+                    mirror(high.start, high.stop)
+                start = high.stop
+                progress.advance(state=f"row {start} of {rows}")
+                if part and (start == rows or part.due()):
+                    part.save({"rows": out[:, begin:start, left:].cpu().numpy()})
+                    break
     return out

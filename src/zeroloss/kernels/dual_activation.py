@@ -18,8 +18,11 @@ from zeroloss.networks.deep import ACTIVATIONS, Activation, gauss_hermite
 # pairs times nodes^2 of one block of the quadrature: a few arrays of this size stay in the cache
 _BLOCK = 1 << 18
 
+# relative error of a variance, above which the quadrature is refused; a kink or a steep activation shows here
+QUADRATURE_TOLERANCE = 1e-5
+
 OfVariances = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-OfPairs = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+OfPairs = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class DualActivation:
 
     Attributes:
         variances: s -> (E sigma(u)^2, E sigma'(u)^2) for u ~ N(0, s), any shape; exact where u = v, where ``pairs`` is not.
-        pairs: (covariance, variance of u, variance of v) -> (E[sigma(u) sigma(v)], E[sigma'(u) sigma'(v)]); the
-            variances broadcast against the covariance, whose memory is overwritten.
+        pairs: (covariance, variance of u, variance of v, factor) -> factor times (E[sigma(u) sigma(v)],
+            E[sigma'(u) sigma'(v)]); the variances broadcast against the covariance, whose memory is overwritten.
     """
 
     variances: OfVariances
@@ -41,7 +44,7 @@ class DualActivation:
         return 1.0 / float(self.variances(torch.ones((), dtype=torch.float64))[0])
 
 
-def dual_activation(activation: str | Activation, nodes: int = 40) -> DualActivation:
+def dual_activation(activation: str | Activation, nodes: int = 100) -> DualActivation:
     """The dual of a named activation, or of any smooth one.
 
     Args:
@@ -49,12 +52,12 @@ def dual_activation(activation: str | Activation, nodes: int = 40) -> DualActiva
         nodes: of the quadrature, per dimension; unused by relu and erf.
 
     Raises:
-        UserError: the name is unknown.
+        UserError: the name is unknown; later, that the nodes are too few for a variance (twice as many tell).
 
     >>> dual_activation("relu").normaliser
     2.0
     >>> round(dual_activation("tanh").normaliser, 6)
-    2.536173
+    2.536175
     """
     if activation == "relu":
         return DualActivation(_relu_variances, relu_pairs)
@@ -75,20 +78,26 @@ def _relu_variances(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def relu_pairs(
-    covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, factor: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """With l the correlation: s_u s_v (l (pi - arccos l) + sqrt(1 - l^2)) / (2 pi) and (pi - arccos l) / (2 pi).
 
     A variance of zero counts as correlation 0; the first expectation is then 0, as it should be. Near l = 1 the
     arccos keeps half the digits of l: 1e-3 in float32.
     """
-    scale = (rows * columns).sqrt()
-    if scale.ndim or float(scale) != 1.0:
-        covariance.mul_(scale.clamp(min=torch.finfo(scale.dtype).tiny).reciprocal_())
+    tiny = torch.finfo(covariance.dtype).tiny
+    # one pass over the block for a number, two for variances of rows and columns
+    deviations = [(rows * columns).sqrt()] if rows.ndim == columns.ndim == 0 else [rows.sqrt(), columns.sqrt()]
+    for deviation in deviations:
+        covariance.mul_(deviation.clamp(min=tiny).reciprocal_())
     correlation = covariance.clamp_(-1.0, 1.0)
     slope = torch.neg(correlation).arccos_()  # arccos(-l) = pi - arccos(l)
-    value = torch.square(correlation).neg_().add_(1.0).sqrt_().addcmul_(correlation, slope)
-    return value.mul_(scale.mul_(1 / (2 * math.pi))), slope.mul_(1 / (2 * math.pi))
+    one = torch.ones((), dtype=covariance.dtype, device=covariance.device)
+    value = torch.addcmul(one, correlation, correlation, value=-1.0).sqrt_().addcmul_(correlation, slope)
+    deviations[0] = deviations[0] * (factor / (2 * math.pi))
+    for deviation in deviations:
+        value.mul_(deviation)
+    return value, slope.mul_(factor / (2 * math.pi))
 
 
 def _erf_variances(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,24 +105,36 @@ def _erf_variances(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _erf_pairs(
-    covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, factor: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """2 / pi arcsin(2 c / t), 4 / pi (t^2 - 4 c^2)^(-1/2) with t^2 = (1 + 2 s_u^2)(1 + 2 s_v^2)."""
     square = (1 + 2 * rows) * (1 + 2 * columns)
     double = covariance.mul_(2.0)
-    slope = torch.addcmul(square.expand_as(double), double, double, value=-1.0).rsqrt_().mul_(4 / math.pi)
-    return double.mul_(square.rsqrt()).clamp_(-1.0, 1.0).arcsin_().mul_(2 / math.pi), slope
+    slope = torch.addcmul(square.expand_as(double), double, double, value=-1.0).rsqrt_().mul_(4 * factor / math.pi)
+    return double.mul_(square.rsqrt()).clamp_(-1.0, 1.0).arcsin_().mul_(2 * factor / math.pi), slope
 
 
 def _quadrature(sigma: Activation, nodes: int) -> DualActivation:
     points, weights = gauss_hermite(nodes)
+    finer = gauss_hermite(2 * nodes)
 
     def variances(variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        z, w = points.to(variance), weights.to(variance)
-        u = variance.sqrt()[..., None] * z
-        return sigma.value(u).square() @ w, sigma.slope(u).square() @ w
+        found, finest = (
+            [f(variance.double().sqrt()[..., None] * z.to(variance.device)).square() @ w.to(variance.device)
+             for f in (sigma.value, sigma.slope)]
+            for z, w in ((points, weights), finer)
+        )  # fmt: skip
+        error = max(float((a / b - 1).abs().max()) for a, b in zip(found, finest, strict=True))
+        if not error <= QUADRATURE_TOLERANCE:
+            raise UserError(
+                f"{nodes} nodes of quadrature leave an error of {error:.1e} at variance {float(variance.max()):.3g}: "
+                f"take more nodes, or inputs of smaller length (at most {QUADRATURE_TOLERANCE:g} is let through)"
+            )
+        return found[0].to(variance), found[1].to(variance)
 
-    def pairs(covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pairs(
+        covariance: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, factor: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """With u = s_u z_1, v = c / s_u z_1 + (s_v^2 - c^2 / s_u^2)^(1/2) z_2."""
         z, w = points.to(covariance), weights.to(covariance)
         shape = covariance.shape
@@ -128,6 +149,6 @@ def _quadrature(sigma: Activation, nodes: int) -> DualActivation:
             v = along[:, None, None] * z[:, None] + across[:, None, None] * z
             value[block] = (w * sigma.value(u) * (sigma.value(v) @ w)).sum(1)
             slope[block] = (w * sigma.slope(u) * (sigma.slope(v) @ w)).sum(1)
-        return value.view(shape), slope.view(shape)
+        return value.mul_(factor).view(shape), slope.mul_(factor).view(shape)
 
     return DualActivation(variances, pairs)

@@ -70,7 +70,7 @@ class TangentKernel:
     bias_variance: float = 0.0
     input_scale: float = 1.0
     unit_inputs: bool = False
-    nodes: int = 40
+    nodes: int = 100
 
     def __post_init__(self) -> None:
         if self.depth < 0:
@@ -124,13 +124,30 @@ class TangentKernel:
         Args:
             x: inputs, float32 or float64, shape (n, d), CPU or GPU.
             z: inputs, shape (n', d).
-            checkpoints: finished bands of rows are kept there.
+            checkpoints: finished rows are kept there.
             name: of the checkpoints and of the progress.
             quiet: show no progress.
 
         Raises:
             UserError: shapes or types are wrong, a length is not 1 where ``unit_inputs``, or memory is short.
         """
+        nngp, ntk = self._matrices(x, z, 2, checkpoints, name, quiet)
+        return Kernels(nngp, ntk)
+
+    def __call__(self, x: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
+        """The tangent kernel alone, shape (n, n'), for half the memory; see :meth:`kernels`."""
+        return self._matrices(x, z, 1)[0]
+
+    def _matrices(
+        self,
+        x: torch.Tensor,
+        z: torch.Tensor | None,
+        wanted: int,
+        checkpoints: Checkpoints | None = None,
+        name: str = "tangent",
+        quiet: bool = True,
+    ) -> torch.Tensor:
+        """The last ``wanted`` of NNGP and NTK, shape (wanted, n, n')."""
         symmetric = z is None
         other = x if z is None else z
         _check_inputs(x, other, self.unit_inputs)
@@ -144,25 +161,20 @@ class TangentKernel:
             tangent = covariance.clone()
             for above, beside in zip(rows[:-1], columns[:-1], strict=True):
                 variances = (above, beside) if even else (above[high, None], beside[wide])
-                covariance, slope = dual.pairs(covariance, *variances)
-                covariance.mul_(scale)
+                covariance, slope = dual.pairs(covariance, *variances, scale)
                 if self.bias_variance:
                     covariance.add_(self.bias_variance)
-                tangent.mul_(slope.mul_(scale)).add_(covariance)
-            return torch.stack([covariance, tangent])
+                tangent = torch.addcmul(covariance, slope, tangent, out=tangent)
+            return tangent[None] if wanted == 1 else torch.stack([covariance, tangent])
 
         found = assemble(
-            block, 2, len(x), len(other), symmetric=symmetric, edge=EDGE, like=x,
+            block, wanted, len(x), len(other), symmetric=symmetric, edge=EDGE, like=x,
             checkpoints=checkpoints, name=name, quiet=quiet,
         )  # fmt: skip
         if symmetric:
-            for matrix, exact in zip(found, self.diagonal(x), strict=True):
+            for matrix, exact in zip(found, self.diagonal(x)[-wanted:], strict=True):
                 matrix.diagonal().copy_(exact)
-        return Kernels(found[0], found[1])
-
-    def __call__(self, x: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
-        """The tangent kernel, shape (n, n'); see :meth:`kernels`."""
-        return self.kernels(x, z).ntk
+        return found
 
 
 def _even(variances: torch.Tensor) -> bool:
