@@ -66,14 +66,14 @@ def test_config(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "du2018", *TINY], "zeroloss: du2018 is not a study: allowed are du2018a"),
+        (["run", "du2018", *TINY], "zeroloss: du2018 is not a study: allowed are arora2019_fine_grained, "),
         (
             ["run", "du2018a", *TINY, "--cell", "x"],
             "zeroloss: x is not a cell of du2018a: allowed are as_published_seed0",
         ),
         (["run", "du2018a", *TINY, "--device", "tpu"], "zeroloss: device is 'tpu': it must be 'auto', 'cpu' or 'cuda'"),
         (["run", "du2018a", "--scale", "big"], "zeroloss: scale is 'big': allowed are tiny, laptop, paper"),
-        (["draw", "figure_9", *TINY], "zeroloss: figure_9 is not a figure: allowed are du2018a_fig1"),
+        (["draw", "figure_9", *TINY], "zeroloss: figure_9 is not a figure: allowed are arora2019_fine_grained_fig1"),
         (["list", "--set", "steps"], "zeroloss: --set 'steps' is not KEY=VALUE"),
         (["list", "--set", "a.=1"], "zeroloss: --set 'a.=1' is not KEY=VALUE"),
         (["list", "--set", "device=[cpu"], "zeroloss: --set 'device=[cpu': '[cpu' is not a YAML value"),

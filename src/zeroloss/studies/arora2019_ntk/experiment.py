@@ -64,7 +64,7 @@ class ConvergenceSettings(StudySettings):
     @model_validator(mode="after")
     def _falling(self) -> ConvergenceSettings:
         if sorted(set(self.scales), reverse=True) != self.scales:
-            raise ValueError("scales must fall, without repetition")
+            raise ValueError(f"scales is {self.scales}: it must fall, without repetition")
         return self
 
 

@@ -12,10 +12,8 @@ from zeroloss.theory.jacot2018 import TENTH
 def published_kernels() -> pd.DataFrame:
     """Figure 1: columns width, step, init, gamma, kernel."""
     table = published.load("jacot2018_fig1")
-    parts = table["series"].str.extract(r"n=(\d+),t=(\d+)").astype(int)
-    return table.assign(width=parts[0], step=parts[1], kernel=table["ntk"])[
-        ["width", "step", "init", "gamma", "kernel"]
-    ]
+    width, step = table["series"].str.removeprefix("n=").str.split(",t=", expand=True).astype(int).to_numpy().T
+    return table.assign(width=width, step=step, kernel=table["ntk"])[["width", "step", "init", "gamma", "kernel"]]
 
 
 def published_function(angles: np.ndarray) -> pd.DataFrame:
