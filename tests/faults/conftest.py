@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import shutil
 import time
 
 import pytest
 
-from tests.faults.harness import FULL, RUN, TALLY, VALUES, contents, project_of
+from tests.faults.harness import FULL, RUN, TALLY, VALUES, Tally, contents, project_of
 from tests.workflow.conftest import Checkout
 
 SEED = 20261122
@@ -54,11 +55,29 @@ def empty(undisturbed, tmp_path) -> Checkout:
     return Checkout(tmp_path / "zeroloss", VALUES)
 
 
+SEEN = Tally()
+
+
+@pytest.fixture(autouse=True)
+def _counted(record_property):
+    """What a test did goes with its report, for tests may run in several processes."""
+    before = copy.deepcopy(TALLY)
+    yield
+    record_property("faults", TALLY.since(before))
+
+
+def pytest_runtest_logreport(report) -> None:
+    if report.when == "teardown":
+        for name, value in report.user_properties:
+            if name == "faults":
+                SEEN.add(value)
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
-    if TALLY.injected:
+    if SEEN.injected:
         counts = "full" if FULL else "reduced"
         terminalreporter.section(f"faults ({counts} counts, seed {SEED})")
-        terminalreporter.line(TALLY.line())
-        if TALLY.hit:
-            hit = ", ".join(f"{step} {count}" for step, count in sorted(TALLY.hit.items()))
+        terminalreporter.line(SEEN.line())
+        if SEEN.hit:
+            hit = ", ".join(f"{step} {count}" for step, count in sorted(SEEN.hit.items()))
             terminalreporter.line(f"running when killed: {hit}")

@@ -45,6 +45,17 @@ class Tally:
     lost: int = 0
     wrong: int = 0
 
+    def since(self, before: Tally) -> dict:
+        """What was added, as JSON values."""
+        parts = {name: dict(getattr(self, name) - getattr(before, name)) for name in ("injected", "hit")}
+        return {**parts, "lost": self.lost - before.lost, "wrong": self.wrong - before.wrong}
+
+    def add(self, more: dict) -> None:
+        self.injected.update(more["injected"])
+        self.hit.update(more["hit"])
+        self.lost += more["lost"]
+        self.wrong += more["wrong"]
+
     def line(self) -> str:
         kinds = ", ".join(f"{kind} {count}" for kind, count in self.injected.items())
         return (
