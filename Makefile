@@ -38,13 +38,13 @@ smoke: ## the same on toy sizes
 	@$(MAKE) --no-print-directory reproduce SCALE=tiny
 
 test: $(ready) ## all tests, on two cores
-	$(python) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-quick: $(ready) ## tests that take seconds
 	$(python) -m pytest -m "not slow and not workflow and not browser" $(ARGS)
 
 test-faults: $(ready) ## kill, damage, fill up and swap files on purpose, at full counts (half an hour; some need root)
-	ZEROLOSS_FAULTS=full $(python) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/faults -m faults $(ARGS)
+	ZEROLOSS_FAULTS=full $(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/faults -m faults $(ARGS)
 
 lint: $(ready) ## ruff, types, snakefmt, snakemake --lint, known vulnerabilities
 	$(python) -m ruff check src tests benchmarks .ci

@@ -40,17 +40,12 @@ LONGEST = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
         name = item.path.relative_to(PROJECT / "tests").as_posix()
         return next((k for k, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
 
     items.sort(key=rank)  # stable: the order within a file stays
-    for item in items:
-        # fixtures of a folder of faults are shared, those of other files are not
-        group = "faults" if item.path.parent.name == "faults" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
