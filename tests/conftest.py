@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.tally import Tally
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 # one seed, a few dozen units: a study in about a second a job
@@ -46,6 +48,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((k for k, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
 
     items.sort(key=rank)  # stable: the order within a file stays
+
+
+# What tests tried travels with their reports: they may run in several processes, and only this one prints. (A conftest.py
+# of a folder below is not loaded in the process that prints.)
+TRIED: set[str] = set()
+FAULTS = Tally()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, value in report.user_properties if report.when == "teardown" else ():
+        if name == "bad inputs":
+            TRIED.update(value)
+        if name == "faults":
+            FAULTS.add(value)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if TRIED:
+        terminalreporter.write_line(f"{len(TRIED)} different bad inputs were refused, each with one sentence")
+    if FAULTS.injected:
+        terminalreporter.write_line(FAULTS.line())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fast loading of settings, and the number of bad inputs at the end of the run."""
+"""Fast loading of settings, and what a test tried."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import functools
 import pytest
 
 from tests.bad_input import tally
-
-SEEN: set[str] = set()
 
 
 @pytest.fixture
@@ -23,18 +21,7 @@ def quick(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _counted(record_property):
-    """What a test tried goes with its report, for tests may run in several processes."""
+    """What a test tried goes with its report (tests/conftest.py adds up), for tests may run in several processes."""
     before = set(tally.TRIED)
     yield
     record_property("bad inputs", sorted(tally.TRIED - before))
-
-
-def pytest_runtest_logreport(report):
-    for name, value in report.user_properties:
-        if name == "bad inputs":
-            SEEN.update(value)
-
-
-def pytest_terminal_summary(terminalreporter):
-    if SEEN:
-        terminalreporter.write_line(f"{len(SEEN)} different bad inputs were refused, each with one sentence")

@@ -9,10 +9,8 @@ import time
 
 import pytest
 
-from tests.faults.harness import FULL, RUN, TALLY, VALUES, Tally, contents, project_of
+from tests.faults.harness import RUN, SEED, TALLY, VALUES, contents, project_of
 from tests.workflow.conftest import Checkout
-
-SEED = 20261122
 
 
 @pytest.fixture
@@ -55,29 +53,9 @@ def empty(undisturbed, tmp_path) -> Checkout:
     return Checkout(tmp_path / "zeroloss", VALUES)
 
 
-SEEN = Tally()
-
-
 @pytest.fixture(autouse=True)
 def _counted(record_property):
-    """What a test did goes with its report, for tests may run in several processes."""
+    """What a test did goes with its report (tests/conftest.py adds up), for tests may run in several processes."""
     before = copy.deepcopy(TALLY)
     yield
     record_property("faults", TALLY.since(before))
-
-
-def pytest_runtest_logreport(report) -> None:
-    if report.when == "teardown":
-        for name, value in report.user_properties:
-            if name == "faults":
-                SEEN.add(value)
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    if SEEN.injected:
-        counts = "full" if FULL else "reduced"
-        terminalreporter.section(f"faults ({counts} counts, seed {SEED})")
-        terminalreporter.line(SEEN.line())
-        if SEEN.hit:
-            hit = ", ".join(f"{step} {count}" for step, count in sorted(SEEN.hit.items()))
-            terminalreporter.line(f"running when killed: {hit}")

@@ -11,15 +11,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from tests.conftest import copy_project
+from tests.tally import Tally
 from tests.workflow.conftest import TRIGGERS, Checkout, settings_file
 
+SEED = 20261122
 FULL = os.environ.get("ZEROLOSS_FAULTS", "reduced") == "full"
 RESNET = "kawaguchi_huang2019_resnet"
 # a study whose cells keep checkpoints, in some seconds a cell
@@ -34,33 +34,6 @@ RESUMABLE = {
 }
 VALUES = {"device": "cpu", "studies": {RESNET: RESUMABLE}}
 RUN = [*TRIGGERS, "--quiet", "rules", "--rerun-incomplete"]
-
-
-@dataclass
-class Tally:
-    """What the whole session did and what it came to."""
-
-    injected: Counter = field(default_factory=Counter)
-    hit: Counter = field(default_factory=Counter)
-    lost: int = 0
-    wrong: int = 0
-
-    def since(self, before: Tally) -> dict:
-        """What was added, as JSON values."""
-        parts = {name: dict(getattr(self, name) - getattr(before, name)) for name in ("injected", "hit")}
-        return {**parts, "lost": self.lost - before.lost, "wrong": self.wrong - before.wrong}
-
-    def add(self, more: dict) -> None:
-        self.injected.update(more["injected"])
-        self.hit.update(more["hit"])
-        self.lost += more["lost"]
-        self.wrong += more["wrong"]
-
-    def line(self) -> str:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in self.injected.items())
-        return (
-            f"faults injected: {self.injected.total()} ({kinds}), runs lost: {self.lost}, wrong results: {self.wrong}"
-        )
 
 
 TALLY = Tally()
