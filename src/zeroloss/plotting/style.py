@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ _RC: Any = {
 def house_style() -> Iterator[None]:
     """Apply the house style to what is drawn inside the block, on a canvas that needs no screen."""
     mpl.use("Agg")
+    # it warns of the dates inside matplotlib's own fonts whenever a subset of them goes into a pdf
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     with mpl.rc_context(_RC):
         yield
     plt.close("all")
