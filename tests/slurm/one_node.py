@@ -122,4 +122,5 @@ class OneNode:
         """What Slurm remembers of every job, oldest first: JobId, JobState, MinMemoryNode, TimeLimit, ..."""
         lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
         records = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
-        return sorted(records, key=lambda record: int(record.get("JobId", 0)))
+        # without jobs there is a line that says so
+        return sorted((record for record in records if "JobId" in record), key=lambda record: int(record["JobId"]))
