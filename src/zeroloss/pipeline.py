@@ -28,7 +28,7 @@ Order = Mapping[str, Any]
 # step -> what its order holds besides its name and key, with the type of each
 _ORDERS: dict[str, dict[str, type]] = {
     "dataset": {"recipe": dict, "sources": dict, "code": str},
-    "cell": {"study": str, "parameters": dict, "datasets": dict, "resumable": bool, "code": str},
+    "cell": {"study": str, "parameters": dict, "datasets": dict, "resumable": bool, "gpu": bool, "code": str},
     "metrics": {"study": str, "cells": dict},
     "figure": {"study": str, "settings": dict, "metrics": str, "scale": str},
     "table": {"study": str, "settings": dict, "metrics": str, "scale": str},
@@ -96,7 +96,7 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
 
     from zeroloss.datasets.recipes import Dataset
 
-    chosen = resolve_device(device) if order["gpu"] else "cpu"
+    chosen = resolve_device(device if order["gpu"] or device not in ("auto", "cuda") else "cpu")
     # results depend on the number of threads in the last digits, so it is part of the step, not of the machine
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")

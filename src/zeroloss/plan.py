@@ -102,11 +102,11 @@ class Plan:
             "study": study,
             "parameters": dict(cell.parameters),
             "resumable": cell.resumable,
-            # a cell that only a CPU computes gets no GPU, whatever the device
-            "gpu": cell.cost.gpu_speedup > 0,
             "datasets": {dataset: self.dataset(dataset)["key"] for dataset in cell.datasets},
         }
-        return _order(content, name=name, code=fingerprint(self.studies[study].run, pipeline.run_cell))
+        order = _order(content, name=name, code=fingerprint(self.studies[study].run, pipeline.run_cell))
+        # a cell that only a CPU computes gets no GPU, whatever the device; like the device it is no part of the key
+        return {**order, "gpu": cell.cost.gpu_speedup > 0}
 
     @functools.cache  # noqa: B019
     def metrics(self, study: str) -> Order:

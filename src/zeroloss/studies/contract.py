@@ -43,7 +43,7 @@ class StudySettings(BaseModel):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a cell is expected to need; used for planning, never for results.
+    """What a cell is expected to need; used for planning and for where it runs, never for its key.
 
     Attributes:
         seconds: on one core of a current server processor.
