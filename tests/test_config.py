@@ -85,7 +85,10 @@ def images(**values):
 
 
 BAD = [
-    ({"sclae": "tiny"}, r"sclae is not a setting: did you mean scale\? allowed here are data, device, scale, studies"),
+    (
+        {"sclae": "tiny"},
+        r"sclae is not a setting: did you mean scale\? allowed here are data, device, scale, seconds_per_job, studies",
+    ),
     ({"scale": "huge"}, r"scale is 'huge': allowed are tiny, laptop, paper"),
     ({"device": "gpu"}, r"device is 'gpu': it must be 'auto', 'cpu' or 'cuda'"),
     ({"data": {"root": "/no/such/folder"}}, r"data.root is '/no/such/folder', which is not a folder"),

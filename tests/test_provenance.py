@@ -61,7 +61,7 @@ def package(tmp_path):
         (tmp_path / name).write_text(text)
 
     def fingerprints() -> dict[str, str]:
-        for cached in (provenance._fingerprint, provenance._parse, provenance._path):
+        for cached in (provenance._fingerprint, provenance._look_up, provenance._parse, provenance._path):
             cached.cache_clear()
         names = ("uses_check", "uses_box", "uses_local", "uses_none", "uses_module")
         return {name: provenance._fingerprint(tmp_path, (f"zeroloss.top:{name}",)) for name in names}

@@ -342,15 +342,14 @@ def _job(given: argparse.Namespace) -> None:
 
     steps: dict[str, Callable[..., None]] = {
         "metrics": pipeline.collect_metrics,
-        "figure": pipeline.draw_figure,
-        "table": pipeline.make_table,
-        "verdicts": pipeline.judge_claims,
+        "figures": pipeline.draw_figures,
+        "tables": pipeline.make_tables,
         "all_claims": pipeline.join_claims,
         "coverage": _write_coverage,
         "page": _write_page,
     }
-    if given.step not in ("dataset", "cell", *steps):
-        raise UserError(f"{given.step} is not a step: allowed are dataset, cell, {', '.join(steps)}")
+    if given.step not in ("dataset", "cell", "cells", *steps):
+        raise UserError(f"{given.step} is not a step: allowed are dataset, cell, cells, {', '.join(steps)}")
     try:
         order = json.loads(given.order)
     except (ValueError, RecursionError):
@@ -362,8 +361,9 @@ def _job(given: argparse.Namespace) -> None:
     if given.step == "dataset":
         root = os.environ.get(DATA_VARIABLE)
         pipeline.make_dataset(order, given.results, Path(root) if root else None)
-    elif given.step == "cell":
+    elif given.step in ("cell", "cells"):
         device = given.device or os.environ.get(DEVICE_VARIABLE) or "auto"
-        pipeline.run_cell(order, given.results, device, given.threads)
+        run = pipeline.run_cell if given.step == "cell" else pipeline.run_cells
+        run(order, given.results, device, given.threads)
     else:
         steps[given.step](order, given.results)

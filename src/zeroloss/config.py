@@ -54,6 +54,12 @@ class Config(_Strict):
 
     scale: Scale = Field(description="tiny (smoke run), laptop (default) or paper (printed sizes)")
     device: Device = Field(description="auto takes the GPU where there is one; cpu; cuda")
+    seconds_per_job: float = Field(
+        ge=0,
+        allow_inf_nan=False,
+        description="cells of one study share a job until they are expected to take this long on one core; "
+        "0 makes each a job of its own. No part of any result",
+    )
     data: DataSettings
     studies: Studies  # type: ignore[valid-type]
 

@@ -123,7 +123,10 @@ def measured(planned: Mapping[str, Mapping[str, Cost]], results: Path) -> str:
             if seconds > 2 * expected[name] + 60:
                 beyond.append(f"{study} {name}: {seconds:.0f} s, planned were {expected[name]:.0f}")
     if not rows:
-        raise UserError(f"{results} has no benchmarks of these jobs: Snakemake writes them as it runs, `run` does not")
+        raise UserError(
+            f"{results} has no benchmarks of these jobs: Snakemake writes them where each cell is a job of its own "
+            "(seconds_per_job: 0), `run` does not"
+        )
     note = "Seconds are wall time: beside other work a job takes longer than planned."
     return "\n".join([_markdown(rows), "", note, *beyond])
 

@@ -29,10 +29,10 @@ Order = Mapping[str, Any]
 _ORDERS: dict[str, dict[str, type]] = {
     "dataset": {"recipe": dict, "sources": dict, "code": str},
     "cell": {"study": str, "parameters": dict, "datasets": dict, "resumable": bool, "gpu": bool, "code": str},
+    "cells": {"study": str, "cells": dict},
     "metrics": {"study": str, "cells": dict},
-    "figure": {"study": str, "settings": dict, "metrics": str, "scale": str},
-    "table": {"study": str, "settings": dict, "metrics": str, "scale": str},
-    "verdicts": {"study": str, "settings": dict, "metrics": str},
+    "figures": {"study": str, "settings": dict, "metrics": str, "scale": str, "figures": dict},
+    "tables": {"study": str, "settings": dict, "metrics": str, "scale": str, "tables": dict, "verdicts": dict},
     "all_claims": {"studies": dict},
     "coverage": {"served": dict, "scale": str},
     "page": {"scale": str, "settings": dict, "figures": dict, "tables": dict},
@@ -46,6 +46,13 @@ def check_order(step: str, order: Any) -> None:
     for name, kind in {"name": str, "key": str, **_ORDERS[step]}.items():
         if not isinstance(order.get(name), kind):
             raise UserError(f"the job's order has no {name!r} of type {kind.__name__}, which the step {step} needs")
+    if step in ("figures", "tables") and not all(
+        isinstance(own, dict) and isinstance(own.get("name"), str) for own in order[step].values()
+    ):
+        raise UserError(f"the job's order holds something under {step!r} that is no order of its own")
+    if step == "cells":
+        for own in order["cells"].values():
+            check_order("cell", own)
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", order["name"]) or order["name"].startswith("."):
         raise UserError(f"the job's order is named {order['name']!r}: letters, digits, '_', '-' and '.' only")
 
@@ -124,6 +131,12 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
     checkpoints.remove()
 
 
+def run_cells(order: Order, results: Path, device: str, threads: int = 1) -> None:
+    """Compute the cells of ``order['cells']`` one after the other; each is the same file as from a job of its own."""
+    for own in order["cells"].values():
+        run_cell(own, results, device, threads)
+
+
 def resolve_device(device: str) -> str:
     """``cpu`` or ``cuda`` from ``auto``, ``cpu`` or ``cuda``; UserError where there is no such device."""
     import torch
@@ -200,6 +213,19 @@ def _by_name(declared: list[Any], name: str) -> Any:
         if one.name == name:
             return one
     raise UserError(f"{name} is none of {', '.join(one.name for one in declared)}")
+
+
+def draw_figures(order: Order, results: Path) -> None:
+    """Draw every figure of a study: what they share is in ``order``, the rest in ``order['figures']``, by name."""
+    for own in order["figures"].values():
+        draw_figure({**order, **own}, results)
+
+
+def make_tables(order: Order, results: Path) -> None:
+    """Write every table of a study (``order['tables']``) and decide its claims (``order['verdicts']``)."""
+    for own in order["tables"].values():
+        make_table({**order, **own}, results)
+    judge_claims({**order, **order["verdicts"]}, results)
 
 
 def draw_figure(order: Order, results: Path) -> None:

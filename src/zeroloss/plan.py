@@ -108,6 +108,22 @@ class Plan:
         # a cell that only a CPU computes gets no GPU, whatever the device; like the device it is no part of the key
         return {**order, "gpu": cell.cost.gpu_speedup > 0}
 
+    def bundles(self, study: str) -> list[tuple[str, ...]]:
+        """The cells of a study by name, those together that share a job (``seconds_per_job``), in order."""
+        found: list[list[str]] = []
+        seconds = 0.0
+        for name, cell in self.cells[study].items():
+            seconds += cell.cost.seconds
+            if not found or seconds > self.config.seconds_per_job:
+                found.append([])
+                seconds = cell.cost.seconds
+            found[-1].append(name)
+        return [tuple(names) for names in found]
+
+    def cells_of(self, study: str, names: tuple[str, ...]) -> Order:
+        """Some cells of a study, for one job."""
+        return _order({"study": study, "cells": {name: self.cell(study, name) for name in names}}, name=study)
+
     @functools.cache  # noqa: B019
     def metrics(self, study: str) -> Order:
         content = {"study": study, "cells": {name: self.cell(study, name)["key"] for name in self.cells[study]}}
@@ -139,6 +155,27 @@ class Plan:
         code = fingerprint(*(claim.judge for claim in claims), pipeline.judge_claims)
         return _order({**self._from_metrics(study), "claims": words}, name=study, code=code)
 
+    # One job draws all figures of a study, another makes its tables and claims: starting Python and reading the
+    # metrics costs as long as drawing one.
+
+    def figures_of(self, study: str) -> Order:
+        """All figures of a study: what they share once, then what is each one's own."""
+        orders = {name: self.figure(name) for name, (of, _) in self.figures.items() if of.name == study}
+        return self._together(study, figures={name: self._own(order) for name, order in orders.items()})
+
+    def tables_of(self, study: str) -> Order:
+        """All tables of a study and its claims, in the same form."""
+        orders = {name: self.table(name) for name, (of, _) in self.tables.items() if of.name == study}
+        tables = {name: self._own(order) for name, order in orders.items()}
+        return self._together(study, tables=tables, verdicts=self._own(self.verdicts(study)))
+
+    def _own(self, order: Order) -> Order:
+        shared = self._from_metrics(order["study"])
+        return {name: value for name, value in order.items() if name not in shared}
+
+    def _together(self, study: str, **parts: Order) -> Order:
+        return _order({**self._from_metrics(study), **parts}, name=study)
+
     def all_claims(self) -> Order:
         content = {"studies": {name: self.verdicts(name)["key"] for name in self.studies}}
         return _order(content, name="claims", code=fingerprint(pipeline.join_claims))
@@ -150,7 +187,7 @@ class Plan:
     def page(self) -> Order:
         content = {
             "scale": self.scale,
-            "settings": self.config.model_dump(mode="json", exclude={"data", "device"}),
+            "settings": self.config.model_dump(mode="json", exclude={"data", "device", "seconds_per_job"}),
             "figures": {name: self.figure(name)["key"] for name in self.figures},
             "tables": {name: self.table(name)["key"] for name in self.tables},
             "claims": self.all_claims()["key"],

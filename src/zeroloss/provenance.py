@@ -32,6 +32,8 @@ class _Module:
     bindings: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     effects: list[ast.stmt] = field(default_factory=list)
+    # id of a statement -> its text and what it mentions: reading them is what takes time, and many entries reach each
+    read: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=dict)
 
 
 def fingerprint(*entries: Callable[..., Any] | type) -> str:
@@ -70,18 +72,31 @@ def _fingerprint(folder: Path, entries: tuple[str, ...]) -> str:
         symbol = symbol.split(".")[0]
         if (key := f"{module_name}:{symbol}") in reached:
             continue
-        module = _parse(folder, module_name)
-        if module is None:
-            continue
-        if symbol in module.imports and symbol not in module.bindings:
-            reached[key] = "import"
-            pending.extend(_target(folder, *module.imports[symbol]))
-            continue
-        statements = [*module.effects, *(module.bindings.get(symbol, []) if symbol != "*" else _all(module))]
-        reached[key] = hashlib.sha256("\n".join(_canonical(node) for node in statements).encode()).hexdigest()
-        for node in statements:
-            pending.extend(_mentions(folder, module, node))
+        found = _look_up(folder, module_name, symbol)
+        if found is not None:
+            reached[key], mentioned = found
+            pending.extend(mentioned)
     return hashlib.sha256(json.dumps(reached, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _look_up(folder: Path, module_name: str, symbol: str) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    """The digest of one definition and what it mentions; None outside this package."""
+    module = _parse(folder, module_name)
+    if module is None:
+        return None
+    if symbol in module.imports and symbol not in module.bindings:
+        return "import", tuple(_target(folder, *module.imports[symbol]))
+    statements = [*module.effects, *(module.bindings.get(symbol, []) if symbol != "*" else _all(module))]
+    read = [_read(folder, module, node) for node in statements]
+    digest = hashlib.sha256("\n".join(text for text, _ in read).encode()).hexdigest()
+    return digest, tuple({one: None for _, mentioned in read for one in mentioned})
+
+
+def _read(folder: Path, module: _Module, node: ast.stmt) -> tuple[str, tuple[tuple[str, str], ...]]:
+    if id(node) not in module.read:
+        module.read[id(node)] = ast.unparse(node), tuple(_mentions(folder, module, node))
+    return module.read[id(node)]
 
 
 def _all(module: _Module) -> list[ast.stmt]:
@@ -105,7 +120,7 @@ def _parse(folder: Path, module_name: str) -> _Module | None:
         return None
     module = _Module(module_name)
     is_package = path.name == "__init__.py"
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in _without_docstrings(ast.parse(path.read_text(encoding="utf-8")).body):
         if isinstance(node, ast.Import | ast.ImportFrom):
             module.imports.update(_imported(node, module_name, is_package))
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -155,18 +170,16 @@ def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
-    """Drops the string that opens a function or class body."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
+def _without_docstrings(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """The same statements; the string that opens a function's or class's body is dropped from it, at any depth."""
+    for node in statements:
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, name, None)
+            if isinstance(inner, list):  # a conditional expression or lambda has a body that is none
+                _without_docstrings(inner)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _is_docstring(node.body[0]):
             node.body = node.body[1:] or [ast.Pass()]
-        return node
-
-
-def _canonical(node: ast.stmt) -> str:
-    return ast.unparse(_WithoutDocstrings().visit(ast.parse(ast.unparse(node))))
+    return statements
 
 
 def _target(folder: Path, source: str, symbol: str | None) -> list[tuple[str, str]]:
@@ -181,12 +194,14 @@ def _target(folder: Path, source: str, symbol: str | None) -> list[tuple[str, st
 def _mentions(folder: Path, module: _Module, node: ast.stmt) -> Iterator[tuple[str, str]]:
     """Everything of this package that one statement refers to."""
     imports = dict(module.imports)
-    for inner in ast.walk(node):
+    # the nodes that matter, in one walk
+    parts = [one for one in ast.walk(node) if isinstance(one, ast.Import | ast.ImportFrom | ast.Attribute | ast.Name)]
+    for inner in parts:
         if isinstance(inner, ast.Import | ast.ImportFrom):
             is_package = (_path(folder, module.name) or Path()).name == "__init__.py"
             imports.update(_imported(inner, module.name, is_package))
     qualified: set[int] = set()
-    for inner in ast.walk(node):
+    for inner in parts:
         # `module.symbol` depends on that symbol alone, not on the whole module
         if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name) and inner.value.id in imports:
             source, symbol = imports[inner.value.id]
@@ -195,7 +210,7 @@ def _mentions(folder: Path, module: _Module, node: ast.stmt) -> Iterator[tuple[s
             if parsed is not None and (inner.attr in parsed.bindings or inner.attr in parsed.imports):
                 qualified.add(id(inner.value))
                 yield name, inner.attr
-    for inner in ast.walk(node):
+    for inner in parts:
         if isinstance(inner, ast.Name) and id(inner) not in qualified:
             if inner.id in module.bindings:
                 yield module.name, inner.id

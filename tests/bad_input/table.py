@@ -138,14 +138,14 @@ COMMAND_LINES: list[tuple[str, list[str], str]] = [
     ("job of a broken order", ["job", "cell", "{", "--results", "{absent}"], "the job's order is not JSON"),
     ("job of an empty order", ["job", "cell", "", "--results", "{absent}"], "the job's order is not JSON"),
     ("job of a list", ["job", "cell", "[]", "--results", "{absent}"], "the job's order must be a JSON object"),
-    ("job of a number", ["job", "figure", "5", "--results", "{absent}"], "the job's order must be a JSON object"),
+    ("job of a number", ["job", "figures", "5", "--results", "{absent}"], "the job's order must be a JSON object"),
     ("job of null", ["job", "page", "null", "--results", "{absent}"], "must be a JSON object"),
     ("job of brackets", ["job", "cell", "[" * 100000, "--results", "{absent}"], "the job's order is not JSON"),
     *(
         (f"{step} of an order without parts", ["job", step, '{"name": "x", "key": "y"}', "--results", "{absent}"], word)
         for step, word in (
-            ("dataset", "no 'recipe'"), ("cell", "no 'study'"), ("metrics", "no 'study'"), ("figure", "no 'study'"),
-            ("table", "no 'study'"), ("verdicts", "no 'study'"), ("all_claims", "no 'studies'"),
+            ("dataset", "no 'recipe'"), ("cell", "no 'study'"), ("metrics", "no 'study'"), ("figures", "no 'study'"),
+            ("tables", "no 'study'"), ("all_claims", "no 'studies'"),
             ("coverage", "no 'served'"), ("page", "no 'scale'"),
         )
     ),
@@ -162,9 +162,21 @@ COMMAND_LINES: list[tuple[str, list[str], str]] = [
     ),
     (
         "job of an unknown study",
-        ["job", "figure", '{"name": "x", "key": "y", "study": "no", "settings": {}, "metrics": "", "scale": "tiny"}',
-         "--results", "{absent}"],
+        ["job", "figures", '{"name": "x", "key": "y", "study": "no", "settings": {}, "metrics": "", "scale": "tiny", '
+         '"figures": {"a": {"name": "a"}}}', "--results", "{absent}"],
         "no is not a study",
+    ),
+    (
+        "job of a figure that is a number",
+        ["job", "figures", '{"name": "x", "key": "y", "study": "no", "settings": {}, "metrics": "", "scale": "tiny", '
+         '"figures": {"a": 5}}', "--results", "{absent}"],
+        "under 'figures' that is no order",
+    ),
+    (
+        "job of a table that has no name",
+        ["job", "tables", '{"name": "x", "key": "y", "study": "no", "settings": {}, "metrics": "", "scale": "tiny", '
+         '"tables": {"a": {}}, "verdicts": {}}', "--results", "{absent}"],
+        "under 'tables' that is no order",
     ),
     ("job into a file", ["job", "metrics", '{"name": "x", "key": "y", "study": "du2018a", "cells": {}}', "--results", "{text}"],
      "is a file, a folder is needed"),

@@ -327,3 +327,11 @@ def test_a_setting_becomes_the_source_at_hand(tmp_path):
     for wrong in ("cifar", [], 3, ["digits", "cifar"]):
         with pytest.raises(ValidationError):
             adapter.validate_python(wrong, context={"data_root": None})
+
+
+def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    ours, theirs = images._digits(), load_digits()
+    np.testing.assert_array_equal(ours.x_train, theirs.images)
+    np.testing.assert_array_equal(ours.y_train, theirs.target)

@@ -53,11 +53,15 @@ class Checkout:
         return done.stdout
 
     def waiting(self, *arguments: str) -> dict[str, int]:
-        """Rule -> number of jobs that a run would start, without targets."""
+        """Rule -> number of jobs that a run would start, without targets; those of all studies together."""
         done = self.snakemake("-n", *TRIGGERS, *arguments)
         table = re.search(r"Job stats:\njob\s+count\n-+\s+-+\n(.*?)\ntotal", done.stdout + done.stderr, re.DOTALL)
         counts = dict(re.findall(r"^(\S+)\s+(\d+)$", table[1], re.MULTILINE)) if table else {}
-        return {rule: int(count) for rule, count in counts.items() if rule != "all"}
+        found: dict[str, int] = {}
+        for rule, count in counts.items():
+            name = re.sub(r"^(cells|figures|tables)_.*", r"\1", rule)
+            found[name] = found.get(name, 0) + int(count)
+        return {rule: count for rule, count in found.items() if rule != "all"}
 
     def edit(self, name: str, old: str, new: str) -> None:
         path = self.folder / name

@@ -32,13 +32,12 @@ except ModuleNotFoundError as problem:
     ) from None
 
 
-@functools.cache
-def plan_of(scale):
+def plan_of_this_run():
     try:
         # Snakemake has read them, but takes the last of a key that is there twice
         for file in workflow.config_settings.configfiles:
             read_yaml(Path(file))
-        plan = make_plan(scale, typed(OVERRIDES), Path(workflow.basedir))
+        plan = make_plan(None, typed(OVERRIDES), Path(workflow.basedir))
         plan.check_sources()
         return plan
     except UserError as problem:
@@ -72,7 +71,7 @@ def refuse_unrecorded(file, order):
     return order
 
 
-PLAN = plan_of(None)
+PLAN = plan_of_this_run()
 SCALE = PLAN.scale
 STUDIES = list(PLAN.studies)
 RESULTS = Path("results") / SCALE
@@ -105,12 +104,10 @@ def force_damaged():
 
 
 wildcard_constraints:
-    scale="|".join(SCALES),
+    scale=SCALE,
     study="|".join(STUDIES),
     dataset=r"[A-Za-z0-9_.-]+",
     cell=r"[a-z0-9_]+",
-    figure=r"[a-z0-9_]+",
-    table=r"[a-z0-9_]+",
 
 
 # Inputs and orders, one pair for each rule. The order holds all that decides a job's output, code included, so it is
@@ -119,16 +116,14 @@ wildcard_constraints:
 
 
 def dataset_order(wildcards):
-    order = order_as_text(plan_of(wildcards.scale).dataset, wildcards.dataset)
+    order = order_as_text(PLAN.dataset, wildcards.dataset)
     return refuse_unrecorded(
         f"results/{wildcards.scale}/datasets/{wildcards.dataset}.npz", order
     )
 
 
 def cell_order(wildcards):
-    order = order_as_text(
-        plan_of(wildcards.scale).cell, wildcards.study, wildcards.cell
-    )
+    order = order_as_text(PLAN.cell, wildcards.study, wildcards.cell)
     return refuse_unrecorded(
         f"results/{wildcards.scale}/runs/{wildcards.study}/{wildcards.cell}.parquet",
         order,
@@ -136,7 +131,7 @@ def cell_order(wildcards):
 
 
 def cell_of(wildcards):
-    cells = plan_of(wildcards.scale).cells[wildcards.study]
+    cells = PLAN.cells[wildcards.study]
     if wildcards.cell not in cells:
         raise WorkflowError(
             f"{wildcards.cell} is not a cell of {wildcards.study}: allowed are {', '.join(cells)}"
@@ -158,24 +153,72 @@ def cell_memory(wildcards, attempt):
     return cell_of(wildcards).cost.memory_mb * attempt
 
 
-def cell_minutes(wildcards, attempt):
+def minutes(costs, attempt):
     # three times the expectation, and never less than a busy cluster node needs to start Python; no GPU has been
     # timed, so a job there gets half an hour more
-    cost = cell_of(wildcards).cost
-    expected, least = (
-        (cost.gpu_seconds, 30) if cell_gpus(wildcards) else (cost.seconds, 5)
-    )
-    return int(least + 3 * expected / 60) * attempt
+    on_gpu = any(uses_gpu(cost) for cost in costs)
+    seconds = sum(cost.gpu_seconds if on_gpu else cost.seconds for cost in costs)
+    return int((30 if on_gpu else 5) + 3 * seconds / 60) * attempt
+
+
+def cell_minutes(wildcards, attempt):
+    return minutes([cell_of(wildcards).cost], attempt)
+
+
+def uses_gpu(cost):
+    return PLAN.config.device == "cuda" and cost.gpu_speedup > 0
 
 
 def cell_gpus(wildcards):
-    on_gpu = PLAN.config.device == "cuda" and cell_of(wildcards).cost.gpu_speedup > 0
-    return int(on_gpu)
+    return int(uses_gpu(cell_of(wildcards).cost))
+
+
+# The same for several cells in one job.
+
+
+def bundles():
+    return [
+        (study, part, names)
+        for study in STUDIES
+        for part, names in enumerate(PLAN.bundles(study))
+    ]
+
+
+def bundle_costs(study, names):
+    return [PLAN.cells[study][name].cost for name in names]
+
+
+def bundle_order(study, names, wildcards):
+    order = order_as_text(PLAN.cells_of, study, names)
+    for name, own in json.loads(order)["cells"].items():
+        path = f"results/{wildcards.scale}/runs/{study}/{name}.parquet"
+        refuse_unrecorded(path, json.dumps(own))
+    return order
+
+
+def bundle_datasets(study, names, wildcards):
+    force_damaged()
+    used = dict.fromkeys(
+        name for cell in names for name in PLAN.cells[study][cell].datasets
+    )
+    return [f"results/{wildcards.scale}/datasets/{name}.npz" for name in used]
+
+
+def bundle_memory(study, names, wildcards, attempt):
+    return max(cost.memory_mb for cost in bundle_costs(study, names)) * attempt
+
+
+def bundle_minutes(study, names, wildcards, attempt):
+    return minutes(bundle_costs(study, names), attempt)
+
+
+def bundle_gpus(study, names):
+    return int(any(uses_gpu(cost) for cost in bundle_costs(study, names)))
 
 
 def study_cells(wildcards):
     force_damaged()
-    names = plan_of(wildcards.scale).cells[wildcards.study]
+    names = PLAN.cells[wildcards.study]
     return [
         f"results/{wildcards.scale}/runs/{wildcards.study}/{name}.parquet"
         for name in names
@@ -183,83 +226,80 @@ def study_cells(wildcards):
 
 
 def metrics_order(wildcards):
-    order = order_as_text(plan_of(wildcards.scale).metrics, wildcards.study)
+    order = order_as_text(PLAN.metrics, wildcards.study)
     return refuse_unrecorded(
         f"results/{wildcards.scale}/metrics/{wildcards.study}.parquet", order
     )
 
 
-def metrics_of(kind):
-    # the metrics file that a figure or table is made from
-    def path(wildcards):
-        force_damaged()
-        declared = getattr(plan_of(wildcards.scale), f"{kind}s")
-        name = wildcards[kind]
-        if name not in declared:
-            raise WorkflowError(
-                f"{name} is not a {kind} of scale {wildcards.scale}: allowed are {', '.join(declared)}"
-            )
-        return f"results/{wildcards.scale}/metrics/{declared[name][0].name}.parquet"
-
-    return path
+# Targets that do not exist get a sentence of their own, for Snakemake's does not say which there are.
+UNKNOWN = rf"(?!{SCALE}/)[^/]+/.+|{SCALE}/(?:figures|tables)/(?!(?:{'|'.join([*PLAN.figures, *PLAN.tables])})\.)[^/]+"
 
 
-def figure_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).figure, wildcards.figure)
+def explain_unknown(wildcards):
+    scale, kind, name = f"{wildcards.unknown}//".split("/", 2)
+    if scale in SCALES and scale != SCALE:
+        raise WorkflowError(
+            f"results/{wildcards.unknown} is of another scale than this run ({SCALE}): add --config scale={scale}"
+        )
+    if scale != SCALE:
+        raise WorkflowError(
+            f"there is no scale {scale}: results/{SCALE} holds what this run makes"
+        )
+    declared = {"figures": PLAN.figures, "tables": PLAN.tables}[kind]
+    raise WorkflowError(
+        f"{name.partition('.')[0]} is not a {kind[:-1]} of scale {SCALE}: allowed are {', '.join(declared)}"
+    )
 
 
-def figure_caption(wildcards):
-    return plan_of(wildcards.scale).figures[wildcards.figure][1].caption
+# Figures and tables are made study by study, and their files do not carry its name.
 
 
-def figure_labels(wildcards):
-    return {"figure": plan_of(wildcards.scale).figures[wildcards.figure][1].title}
+def metrics_of(study, wildcards):
+    force_damaged()
+    return f"results/{wildcards.scale}/metrics/{study}.parquet"
 
 
-def figure_study(wildcards):
-    return plan_of(wildcards.scale).figures[wildcards.figure][0].paper
+def figures_order(study, wildcards):
+    return order_as_text(PLAN.figures_of, study)
 
 
-def table_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).table, wildcards.table)
+def tables_order(study, wildcards):
+    return order_as_text(PLAN.tables_of, study)
 
 
-def table_caption(wildcards):
-    return plan_of(wildcards.scale).tables[wildcards.table][1].caption
+def declared_by(study, declared):
+    return {
+        name: one
+        for name, (of, one) in getattr(PLAN, declared).items()
+        if of.name == study
+    }
 
 
-def table_labels(wildcards):
-    return {"table": plan_of(wildcards.scale).tables[wildcards.table][1].title}
-
-
-def table_study(wildcards):
-    return plan_of(wildcards.scale).tables[wildcards.table][0].paper
-
-
-def verdicts_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).verdicts, wildcards.study)
+def captions_of(study, declared):
+    # Snakemake's report shows one text for all files of a job
+    return {one.title: one.caption for one in declared_by(study, declared).values()}
 
 
 def all_claims_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).all_claims)
+    return order_as_text(PLAN.all_claims)
 
 
 def coverage_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).coverage)
+    return order_as_text(PLAN.coverage)
 
 
 def page_order(wildcards):
-    return order_as_text(plan_of(wildcards.scale).page)
+    return order_as_text(PLAN.page)
 
 
 def page_inputs(wildcards):
     force_damaged()
-    plan = plan_of(wildcards.scale)
     files = [
-        f"figures/{name}.{kind}" for name in plan.figures for kind in FIGURE_FORMATS
+        f"figures/{name}.{kind}" for name in PLAN.figures for kind in FIGURE_FORMATS
     ]
-    files += [f"tables/{name}.{kind}" for name in plan.tables for kind in TABLE_FORMATS]
-    files += [f"metrics/{name}.parquet" for name in plan.studies]
+    files += [f"tables/{name}.{kind}" for name in PLAN.tables for kind in TABLE_FORMATS]
+    files += [f"metrics/{name}.parquet" for name in PLAN.studies]
     return [f"results/{wildcards.scale}/{name}" for name in files]
 
 

@@ -1,85 +1,81 @@
-localrules:
-    figure,
-    table,
-    verdicts,
+for study in STUDIES:
+    if declared_by(study, "figures"):
 
+        rule:
+            name:
+                f"figures_{study}"
+            input:
+                functools.partial(metrics_of, study),
+            output:
+                [
+                    report(
+                        f"results/{{scale}}/figures/{figure}.png",
+                        caption="../report/figures.rst",
+                        category=PLAN.studies[study].paper,
+                        subcategory="Figures",
+                        labels={"figure": declared.title},
+                    )
+                    for figure, declared in declared_by(study, "figures").items()
+                ],
+                [
+                    f"results/{{scale}}/figures/{figure}.{kind}"
+                    for figure in declared_by(study, "figures")
+                    for kind in FIGURE_FORMATS
+                    if kind != "png"
+                ],
+            log:
+                f"results/{{scale}}/logs/figures/{study}.log",
+            localrule: True
+            conda:
+                "../envs/zeroloss.yml"
+            threads: 1
+            resources:
+                mem_mb=1000,
+                runtime=10,
+            params:
+                order=functools.partial(figures_order, study),
+                captions=captions_of(study, "figures"),
+            message:
+                f"figures of {study}"
+            shell:
+                "python -m zeroloss job figures {params.order:q} --results results/{wildcards.scale} > {log} 2>&1"
 
-rule figure:
-    input:
-        metrics_of("figure"),
-    output:
-        pdf="results/{scale}/figures/{figure}.pdf",
-        svg="results/{scale}/figures/{figure}.svg",
-        png=report(
-            "results/{scale}/figures/{figure}.png",
-            caption="../report/figure.rst",
-            category=figure_study,
-            subcategory="Figures",
-            labels=figure_labels,
-        ),
-    log:
-        "results/{scale}/logs/figures/{figure}.log",
-    conda:
-        "../envs/zeroloss.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        order=figure_order,
-        caption=figure_caption,
-    message:
-        "figure {wildcards.figure}"
-    shell:
-        "python -m zeroloss job figure {params.order:q} --results results/{wildcards.scale} > {log} 2>&1"
-
-
-rule table:
-    input:
-        metrics_of("table"),
-    output:
-        csv=report(
-            "results/{scale}/tables/{table}.csv",
-            caption="../report/table.rst",
-            category=table_study,
-            subcategory="Tables",
-            labels=table_labels,
-        ),
-        md="results/{scale}/tables/{table}.md",
-        tex="results/{scale}/tables/{table}.tex",
-    log:
-        "results/{scale}/logs/tables/{table}.log",
-    conda:
-        "../envs/zeroloss.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        order=table_order,
-        caption=table_caption,
-    message:
-        "table {wildcards.table}"
-    shell:
-        "python -m zeroloss job table {params.order:q} --results results/{wildcards.scale} > {log} 2>&1"
-
-
-rule verdicts:
-    input:
-        "results/{scale}/metrics/{study}.parquet",
-    output:
-        "results/{scale}/claims/{study}.csv",
-    log:
-        "results/{scale}/logs/claims/{study}.log",
-    conda:
-        "../envs/zeroloss.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        order=verdicts_order,
-    message:
-        "claims of {wildcards.study}"
-    shell:
-        "python -m zeroloss job verdicts {params.order:q} --results results/{wildcards.scale} > {log} 2>&1"
+    rule:
+        name:
+            f"tables_{study}"
+        input:
+            functools.partial(metrics_of, study),
+        output:
+            [
+                report(
+                    f"results/{{scale}}/tables/{table}.csv",
+                    caption="../report/tables.rst",
+                    category=PLAN.studies[study].paper,
+                    subcategory="Tables",
+                    labels={"table": declared.title},
+                )
+                for table, declared in declared_by(study, "tables").items()
+            ],
+            [
+                f"results/{{scale}}/tables/{table}.{kind}"
+                for table in declared_by(study, "tables")
+                for kind in TABLE_FORMATS
+                if kind != "csv"
+            ],
+            claims=f"results/{{scale}}/claims/{study}.csv",
+        log:
+            f"results/{{scale}}/logs/tables/{study}.log",
+        localrule: True
+        conda:
+            "../envs/zeroloss.yml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            order=functools.partial(tables_order, study),
+            captions=captions_of(study, "tables"),
+        message:
+            f"tables and claims of {study}"
+        shell:
+            "python -m zeroloss job tables {params.order:q} --results results/{wildcards.scale} > {log} 2>&1"

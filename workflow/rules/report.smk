@@ -75,3 +75,12 @@ rule page:
         "page results/{wildcards.scale}/index.html"
     shell:
         "python -m zeroloss job page {params.order:q} --results results/{wildcards.scale} > {log} 2>&1"
+
+
+rule unknown:
+    input:
+        explain_unknown,
+    output:
+        "results/{unknown}",
+    wildcard_constraints:
+        unknown=UNKNOWN,
