@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroloss import __version__
-from zeroloss.errors import UserError
+from zeroloss.errors import UserError, closest
 
 _DESCRIPTION = """\
 Figures, tables and claims of the theory of why gradient descent reaches zero training loss.
@@ -252,7 +252,9 @@ def _draw(given: argparse.Namespace) -> None:
         if name not in plan.figures:
             first, more = list(plan.figures)[:8], len(plan.figures) - 8
             others = f" and {more} more (python -m zeroloss list)" if more > 0 else ""
-            raise UserError(f"{name} is not a figure: allowed are {', '.join(first)}{others}")
+            raise UserError(
+                f"{name} is not a figure{closest(name, plan.figures)}: allowed are {', '.join(first)}{others}"
+            )
     for name in given.figure:
         pipeline.draw_figure(plan.figure(name), _results(given, plan))
         print(_results(given, plan) / "figures" / f"{name}.pdf")

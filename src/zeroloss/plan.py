@@ -18,7 +18,7 @@ from typing import Any
 from zeroloss import pipeline, published
 from zeroloss.config import Config, load_config
 from zeroloss.datasets.recipes import Recipe
-from zeroloss.errors import UserError
+from zeroloss.errors import UserError, closest
 from zeroloss.provenance import digest, fingerprint
 from zeroloss.report import coverage, inventory, page
 from zeroloss.studies import all_studies
@@ -66,7 +66,9 @@ class Plan:
     def study(self, name: str) -> Study:
         """A study by name; UserError with the allowed names where there is none."""
         if name not in self.studies:
-            raise UserError(f"{name} is not a study: allowed are {', '.join(self.studies)}")
+            raise UserError(
+                f"{name} is not a study{closest(name, self.studies)}: allowed are {', '.join(self.studies)}"
+            )
         return self.studies[name]
 
     def outputs(self, study: str) -> list[str]:

@@ -36,7 +36,7 @@ COMMAND_LINES: list[tuple[str, list[str], str]] = [
     ("out below a file", ["run", "du2018a", *TINY, "--out", "{text}/more"], "is a file, a folder is needed"),
     ("out of too long a name", ["run", "du2018a", *TINY, "--out", "x" * 5000], "cannot be used: File name too long"),
     ("out without value", ["run", "du2018a", "--out"], "expected one argument"),
-    ("unknown figure", ["draw", "du2018a_fig9", *TINY], "du2018a_fig9 is not a figure: allowed are arora2019_fine_grained_fig1"),
+    ("unknown figure", ["draw", "du2018a_fig9", *TINY], "du2018a_fig9 is not a figure (did you mean du2018a_fig1?): allowed are arora2019_fine_grained_fig1"),
     ("figure with suffix", ["draw", "du2018a_fig1.pdf", *TINY], "du2018a_fig1.pdf is not a figure"),
     ("no figure", ["draw", *TINY], "the following arguments are required: FIGURE"),
     ("figure without metrics", ["draw", "du2018a_fig1", *TINY, "--out", "{absent}"], "du2018a.parquet is missing"),

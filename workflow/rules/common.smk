@@ -13,7 +13,7 @@ sys.path.insert(0, str(SOURCE))
 
 try:
     from zeroloss.config import SCALES, read_yaml, typed
-    from zeroloss.errors import UserError
+    from zeroloss.errors import UserError, closest
     from zeroloss.plan import make_plan
     from zeroloss.studies.contract import FIGURE_FORMATS, TABLE_FORMATS
     from zeroloss.storage import is_current
@@ -247,8 +247,9 @@ def explain_unknown(wildcards):
             f"there is no scale {scale}: results/{SCALE} holds what this run makes"
         )
     declared = {"figures": PLAN.figures, "tables": PLAN.tables}[kind]
+    stem = name.partition(".")[0]
     raise WorkflowError(
-        f"{name.partition('.')[0]} is not a {kind[:-1]} of scale {SCALE}: allowed are {', '.join(declared)}"
+        f"{stem} is not a {kind[:-1]} of scale {SCALE}{closest(stem, declared)}: allowed are {', '.join(declared)}"
     )
 
 

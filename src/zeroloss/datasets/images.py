@@ -6,7 +6,6 @@ earlier downloads, the official addresses. Known files are compared with their p
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import os
@@ -22,7 +21,7 @@ from zeroloss.datasets import formats
 from zeroloss.datasets.locations import Found, check_name, file_digest, is_published, locate, missing, verify
 from zeroloss.datasets.sources import SOURCES, Source
 from zeroloss.datasets.user_npz import ARRAYS, read_user_npz
-from zeroloss.errors import UserError
+from zeroloss.errors import UserError, closest
 
 HOW_TO_SUPPLY = "put its files into a folder and name that folder in data.root or ZEROLOSS_DATA"
 
@@ -193,8 +192,7 @@ def _downloadable(name: str, root: Path | None) -> Source:
         )
     users = tuple(_user_files(root))
     names = (*known_sources(), *users)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    hint = closest(name, names)
     folder = "no data folder is set"
     if root:
         folder = f"{root} holds {', '.join(users) or 'no .npz file with ' + ', '.join(ARRAYS)}"
