@@ -20,7 +20,7 @@ COMMAND_LINES: list[tuple[str, list[str], str]] = [
     ("unknown option", ["run", "du2018a", "--sclae", "tiny"], "unrecognized arguments: --sclae"),
     ("no study", ["run"], "the following arguments are required: STUDY"),
     ("two studies", ["run", "du2018a", "du2018b"], "unrecognized arguments: du2018b"),
-    ("unknown study", ["run", "du2018c", *TINY], "du2018c is not a study: allowed are arora2019_fine_grained, "),
+    ("unknown study", ["run", "du2018c", *TINY], "du2018c is not a study (did you mean du2018b?): allowed are arora2019_fine_grained, "),
     ("study as a path", ["run", "../du2018a", *TINY], "../du2018a is not a study"),
     ("empty study", ["run", "", *TINY], "is not a study"),
     ("study of check", ["check", "nobody", *TINY], "nobody is not a study"),
