@@ -66,7 +66,10 @@ def test_config(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "du2018", *TINY], "zeroloss: du2018 is not a study (did you mean du2018b?): allowed are arora2019_fine_grained, "),
+        (
+            ["run", "du2018", *TINY],
+            "zeroloss: du2018 is not a study (did you mean du2018b?): allowed are arora2019_fine_grained, ",
+        ),
         (
             ["run", "du2018a", *TINY, "--cell", "x"],
             "zeroloss: x is not a cell of du2018a: allowed are as_published_seed0",

@@ -72,6 +72,20 @@ def test_the_documents_print_what_the_command_says(project, capsys, monkeypatch,
     assert block == said, "run make cost-table"
 
 
+def test_the_documents_name_the_long_cells_that_keep_no_state(project, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    long = {}
+    for study, cells in make_plan("paper").cells.items():
+        for name, cell in cells.items():
+            seconds = cell.cost.gpu_seconds or cell.cost.seconds
+            if seconds > 600 and not cell.resumable:
+                long[f"{study}/{name}"] = seconds
+    text = (project / "docs/cluster.md").read_text(encoding="utf-8")
+    paragraph = text[text.index("**Time limits.**") :].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z0-9_]+/[a-z0-9_]+)`", paragraph)) == set(long)
+    assert max(long.values()) < 70 * 60
+
+
 def test_a_cell_that_only_a_cpu_computes_gets_no_gpu(monkeypatch, tmp_path):
     """device=cuda asks torch for a GPU in jobs that use one, and in no other."""
     plan = make_plan("tiny", {"device": "cuda"})

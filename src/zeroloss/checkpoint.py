@@ -7,11 +7,12 @@ is never taken up. Arrays only; nothing in it is ever unpickled.
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,28 @@ class Checkpoint:
         if self._whole.asked_to_end:
             print(f"asked to end: state kept in {self._path}", file=sys.stderr)
             raise SystemExit(TERMINATED)
+
+
+class KeptRows:
+    """Rows of the parts of a cell, kept as the parts end: a cell that is taken up does no finished part again.
+
+    Args:
+        checkpoints: of the cell; nothing is kept where there are none.
+    """
+
+    def __init__(self, checkpoints: Checkpoints | None) -> None:
+        self._state = None if checkpoints is None else checkpoints.part("rows")
+        kept = None if self._state is None else self._state.load()
+        self._parts: dict[str, list[dict[str, Any]]] = {} if kept is None else json.loads(str(kept["parts"]))
+
+    def __contains__(self, part: str) -> bool:
+        return part in self._parts
+
+    def of(self, part: str, compute: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """The rows of a part: kept ones, or what ``compute`` gives. Numbers, text, booleans, None; the same either way."""
+        if part not in self._parts:
+            # through text also where nothing was interrupted, so that types do not depend on that
+            self._parts[part] = json.loads(json.dumps(compute(), default=lambda number: number.item()))
+            if self._state is not None and self._state.due():
+                self._state.save({"parts": np.array(json.dumps(self._parts))})
+        return self._parts[part]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
+from zeroloss.checkpoint import Checkpoint
 from zeroloss.networks.skip_cnn import SkipCnn
 from zeroloss.networks.skip_dense import losses
 from zeroloss.randomness import torch_generator
+from zeroloss.training import module_state
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ def train(
     record_every: int,
     seed: int,
     on_epoch: Callable[[int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Record]:
     """Train in place; learning rate divided by 10 after 50 % and after 75 % of the epochs.
 
@@ -57,6 +62,7 @@ def train(
         record_every: epochs between records.
         seed: of the order of the examples.
         on_epoch: called after every epoch.
+        checkpoint: where the state is kept between epochs; nowhere by default.
     """
     model: nn.Module = network
     (x, y), (x_test, y_test) = train_set, test_set
@@ -65,16 +71,21 @@ def train(
             x, x_test = (torch.cat([network.features(p) for p in part.split(batch)]) for part in (x, x_test))
         model = network.readout
     optimiser = torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum, nesterov=momentum > 0)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [epochs // 2, epochs * 3 // 4])
     generator = torch_generator(seed, "order of examples")
-    records: list[Record] = []
-    for epoch in range(epochs + 1):
+    state = checkpoint.load() if checkpoint is not None else None
+    first, records = 0, list[Record]()
+    if state is not None:
+        module_state.put_back(state, model, optimiser, generator)
+        records = [Record(**one) for one in json.loads(str(state["records"]))]
+        first = int(state["epoch"]) + 1
+    for epoch in range(first, epochs + 1):
         if epoch:
+            drops = sum(epoch > drop for drop in (epochs // 2, epochs * 3 // 4))
+            optimiser.param_groups[0]["lr"] = rate * 0.1**drops
             for part in torch.randperm(len(x), generator=generator).to(x.device).split(batch):
                 optimiser.zero_grad()
                 nn.functional.cross_entropy(model(x[part]), y[part]).backward()
                 optimiser.step()
-            schedule.step()
             if on_epoch is not None:
                 on_epoch(epoch)
         if epoch % record_every == 0 or epoch == epochs:
@@ -84,4 +95,7 @@ def train(
             records.append(Record(epoch, float("nan") if diverged else loss, errors, test_errors, diverged))
             if diverged:
                 break
+        if checkpoint is not None and checkpoint.due():
+            kept = {"records": np.array(json.dumps([vars(one) for one in records])), "epoch": np.array(epoch)}
+            checkpoint.save({**module_state.arrays_of(model, optimiser, generator), **kept})
     return records

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from zeroloss.checkpoint import Checkpoint
+from zeroloss.training import module_state
 
 # images a forward pass takes at a time when nothing is trained
 EVALUATED = 500
@@ -188,14 +189,8 @@ def _ended(last: Epoch, stop: Callable[[Epoch], bool] | None) -> bool:
 def _state(
     network: torch.nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator, done: list[Epoch]
 ) -> dict[str, np.ndarray]:
-    state = {f"network.{name}": value.detach().cpu().numpy() for name, value in network.state_dict().items()}
-    for index, parameter in enumerate(network.parameters()):
-        buffer = optimiser.state[parameter].get("momentum_buffer")
-        if buffer is not None:
-            state[f"momentum.{index}"] = buffer.cpu().numpy()
-    state["generator"] = generator.get_state().numpy()
-    state["epochs"] = np.array(json.dumps([asdict(one) for one in done]))
-    return state
+    epochs = np.array(json.dumps([asdict(one) for one in done]))
+    return {**module_state.arrays_of(network, optimiser, generator), "epochs": epochs}
 
 
 def _resume(
@@ -208,12 +203,5 @@ def _resume(
     state = checkpoint.load() if checkpoint is not None else None
     if state is None:
         return []
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
-            value.copy_(torch.as_tensor(state[f"network.{name}"]))
-    for index, parameter in enumerate(network.parameters()):
-        if f"momentum.{index}" in state:
-            buffer = torch.empty_like(parameter).copy_(torch.as_tensor(state[f"momentum.{index}"]))
-            optimiser.state[parameter]["momentum_buffer"] = buffer
-    generator.set_state(torch.as_tensor(state["generator"]))
+    module_state.put_back(state, network, optimiser, generator)
     return [Epoch(**one) for one in json.loads(str(state["epochs"]))]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from zeroloss.checkpoint import KeptRows
 from zeroloss.datasets.recipes import Dataset
 from zeroloss.datasets.sphere import uniform_on_sphere
 from zeroloss.errors import UserError
@@ -42,7 +44,8 @@ def run(
         first, second = parameters["recursion"], parameters["regression"]
         total = len(first["activations"]) * len(first["widths"]) + len(second["samples"])
         with Progress(total, "arora2019_ntk kernels", quiet) as progress:
-            rows = _recursion(first, device, progress) + _regression(second, datasets[0], device, progress)
+            kept = KeptRows(checkpoints)
+            rows = _recursion(first, device, progress, kept) + _regression(second, datasets[0], device, progress, kept)
         return pd.DataFrame(rows)
     with Progress(2 * len(parameters["widths"]), f"arora2019_ntk {parameters['place']}", quiet) as progress:
         return pd.DataFrame(_convergence(parameters, datasets, device, progress))
@@ -61,8 +64,18 @@ def flat_unit(images: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- recursion
 
 
-def _recursion(parameters: Mapping[str, Any], device: str, progress: Progress) -> list[Row]:
+def _recursion(parameters: Mapping[str, Any], device: str, progress: Progress, kept: KeptRows) -> list[Row]:
     """Per network: how far <df/dtheta, df'/dtheta> is from the limit, and the mean of |g^(h)|^2 over inputs and layers."""
+    rows: list[Row] = []
+    for activation in parameters["activations"]:
+        for width in parameters["widths"]:
+            one = functools.partial(_recursion_of, parameters, activation, width, device)
+            rows += kept.of(f"{activation} {width}", one)
+            progress.advance(state=f"{activation}, width {width}")
+    return rows
+
+
+def _recursion_of(parameters: Mapping[str, Any], activation: str, width: int, device: str) -> list[Row]:
     import torch
 
     from zeroloss.kernels.deep_gram import finite_grams
@@ -73,35 +86,45 @@ def _recursion(parameters: Mapping[str, Any], device: str, progress: Progress) -
     points = uniform_on_sphere(n, d, numpy_generator(0, "ntk recursion", "inputs", n, d))
     x = torch.from_numpy(points).to(device)
     rows: list[Row] = []
-    for activation in parameters["activations"]:
-        limits = {depth: TangentKernel(depth, activation)(x) for depth in parameters["depths"]}
-        for width in parameters["widths"]:
-            for depth, limit in limits.items():
-                network = Network("fully_connected", depth, width, activation, c_res=0.5)
-                for seed in parameters["seeds"]:
-                    weights = [w.to(device) for w in initial_weights(network, 1, d, [seed])]
-                    gram = finite_grams(network, weights, x[:, None])[0].sum(0)
-                    features = forward(network, weights, x[:, None]).features
-                    error = gram - limit
-                    rows.append(
-                        {
-                            "part": "entry", **SPHERE, "activation": activation, "depth": depth, "width": width,
-                            "seed": seed, "samples": n, "dimension": d, "scale": TangentKernel(depth, activation).scale,
-                            "relative_error": float(error.norm() / limit.norm()),
-                            "largest_error": float(error.abs().max()),
-                            "mean_ratio": float(gram.diagonal().mean() / limit.diagonal().mean()),
-                            "square_norm": float(torch.stack([f.square().sum((2, 3)) for f in features]).mean()),
-                        }
-                    )  # fmt: skip
-            progress.advance(state=f"{activation}, width {width}")
+    for depth in parameters["depths"]:
+        kernel = TangentKernel(depth, activation)
+        limit = kernel(x)
+        network = Network("fully_connected", depth, width, activation, c_res=0.5)
+        for seed in parameters["seeds"]:
+            weights = [w.to(device) for w in initial_weights(network, 1, d, [seed])]
+            gram = finite_grams(network, weights, x[:, None])[0].sum(0)
+            features = forward(network, weights, x[:, None]).features
+            error = gram - limit
+            rows.append(
+                {
+                    "part": "entry", **SPHERE, "activation": activation, "depth": depth, "width": width,
+                    "seed": seed, "samples": n, "dimension": d, "scale": kernel.scale,
+                    "relative_error": float(error.norm() / limit.norm()),
+                    "largest_error": float(error.abs().max()),
+                    "mean_ratio": float(gram.diagonal().mean() / limit.diagonal().mean()),
+                    "square_norm": float(torch.stack([f.square().sum((2, 3)) for f in features]).mean()),
+                }
+            )  # fmt: skip
     return rows
 
 
 # ---------------------------------------------------------------- regression
 
 
-def _regression(parameters: Mapping[str, Any], data: Dataset, device: str, progress: Progress) -> list[Row]:
+def _regression(
+    parameters: Mapping[str, Any], data: Dataset, device: str, progress: Progress, kept: KeptRows
+) -> list[Row]:
     """f_ntk on one-hot labels, centred; Cholesky, and the largest n that it takes by tiles too."""
+    rows: list[Row] = []
+    for n in parameters["samples"]:
+        for depth in parameters["depths"]:
+            one = functools.partial(_regression_of, parameters, data, n, depth, device)
+            rows += kept.of(f"n {n} depth {depth}", one)
+        progress.advance(state=f"n = {n}")
+    return rows
+
+
+def _regression_of(parameters: Mapping[str, Any], data: Dataset, n: int, depth: int, device: str) -> list[Row]:
     import torch
 
     from zeroloss.kernels.regression import interpolate
@@ -110,40 +133,34 @@ def _regression(parameters: Mapping[str, Any], data: Dataset, device: str, progr
 
     if data.x_test is None or data.y_test is None:
         raise UserError("this experiment needs a data set with test images")
-    every = torch.from_numpy(flat_unit(data.x)).to(device)
+    x = torch.from_numpy(flat_unit(data.x)[:n]).to(device)
     test = torch.from_numpy(flat_unit(data.x_test)).to(device)
     classes = data.info["classes"]
-    targets = torch.from_numpy(np.eye(classes)[data.y] - 1 / classes).to(device)
+    y = torch.from_numpy(np.eye(classes)[data.y[:n]] - 1 / classes).to(device)
     right = torch.from_numpy(data.y_test.astype(np.int64)).to(device)
-    dense = [n for n in parameters["samples"] if n <= parameters["dense_up_to"]]
+    dense = [size for size in parameters["samples"] if size <= parameters["dense_up_to"]]
     options = {key: parameters[key] for key in ("rank", "tolerance", "most_iterations", "tile_mb")}
-    rows: list[Row] = []
-    for n in parameters["samples"]:
-        x, y = every[:n], targets[:n]
-        for depth in parameters["depths"]:
-            kernel = TangentKernel(depth, unit_inputs=True)
-            row = {"part": "regression", **_about(data, "class"), "depth": depth, "samples": n, "test": len(test)}
-            predictions: list[torch.Tensor] = []
-            if n in dense:
-                gram = kernel(x)
-                alpha = interpolate(gram, y)
-                spectrum = torch.linalg.eigvalsh(gram)
-                predictions.append(kernel(test, x) @ alpha)
-                row |= {
-                    "residual": float(((gram @ alpha - y).norm(dim=0) / y.norm(dim=0)).max()),
-                    "lambda_min": float(spectrum[0]), "condition": float(spectrum[-1] / spectrum[0]),
-                    "rkhs_norm": float((alpha * y).sum().sqrt()),
-                }  # fmt: skip
-            if n not in dense or n == dense[-1]:
-                solved = solve_tiled(kernel, x, y, **options)
-                predictions.append(tiled_product(kernel, test, x, solved.alpha, parameters["tile_mb"]))
-                row |= {"tiled_residual": solved.residual, "iterations": solved.iterations}
-            if len(predictions) == 2:
-                row["tiled_difference"] = float((predictions[0] - predictions[1]).abs().max())
-            row["accuracy"] = float((predictions[0].argmax(1) == right).double().mean())
-            rows.append(row)
-        progress.advance(state=f"n = {n}")
-    return rows
+    kernel = TangentKernel(depth, unit_inputs=True)
+    row = {"part": "regression", **_about(data, "class"), "depth": depth, "samples": n, "test": len(test)}
+    predictions: list[torch.Tensor] = []
+    if n in dense:
+        gram = kernel(x)
+        alpha = interpolate(gram, y)
+        spectrum = torch.linalg.eigvalsh(gram)
+        predictions.append(kernel(test, x) @ alpha)
+        row |= {
+            "residual": float(((gram @ alpha - y).norm(dim=0) / y.norm(dim=0)).max()),
+            "lambda_min": float(spectrum[0]), "condition": float(spectrum[-1] / spectrum[0]),
+            "rkhs_norm": float((alpha * y).sum().sqrt()),
+        }  # fmt: skip
+    if n not in dense or n == dense[-1]:
+        solved = solve_tiled(kernel, x, y, **options)
+        predictions.append(tiled_product(kernel, test, x, solved.alpha, parameters["tile_mb"]))
+        row |= {"tiled_residual": solved.residual, "iterations": solved.iterations}
+    if len(predictions) == 2:
+        row["tiled_difference"] = float((predictions[0] - predictions[1]).abs().max())
+    row["accuracy"] = float((predictions[0].argmax(1) == right).double().mean())
+    return [row]
 
 
 # ---------------------------------------------------------------- convergence

@@ -143,6 +143,7 @@ def cells(settings: Settings) -> list[Cell]:
             {"recursion": recursion.model_dump(), "regression": regression.model_dump()},
             (split_recipe(settings).name,),
             Cost(4 + 5e-8 * nets * len(recursion.activations) + solves, 450 + dense),
+            resumable=True,
         ),
         _convergence_cell("sphere", convergence, convergence.widths, convergence.dimension, ()),
         _convergence_cell("images", convergence, convergence.image_widths, 64, (pair_recipe(settings).name,)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from annotated_types import Len
 from pydantic import AfterValidator, Field
 
+from zeroloss.checkpoint import Checkpoints, KeptRows
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.progress import Progress
 from zeroloss.randomness import numpy_generator
@@ -62,25 +64,34 @@ def cells(settings: Settings) -> list[Cell]:
     everything = settings.model_dump()
     quiet = [
         Cell(domain, {**everything, "domain": domain, "noisy": False}, (),
-             Cost(3 + batch * len(settings.smoothness) * one, memory))
+             Cost(3 + batch * len(settings.smoothness) * one, memory), resumable=True)
         for domain in ("cube", "torus")
     ]  # fmt: skip
-    return [*quiet, Cell("noisy", {**everything, "domain": "torus", "noisy": True}, (), Cost(3 + batch * one, memory))]
+    noisy = {**everything, "domain": "torus", "noisy": True}
+    return [*quiet, Cell("noisy", noisy, (), Cost(3 + batch * one, memory), resumable=True)]
 
 
-def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: str, quiet: bool) -> pd.DataFrame:
+def run(
+    parameters: Mapping[str, Any],
+    datasets: Sequence[Dataset],
+    *,
+    device: str,
+    quiet: bool,
+    checkpoints: Checkpoints | None = None,
+) -> pd.DataFrame:
     """One row per dimension, smoothness, seed and n: root mean squared errors of three kinds."""
     settings = Settings.model_validate({k: v for k, v in parameters.items() if k not in ("domain", "noisy")})
     domain, noisy = parameters["domain"], parameters["noisy"]
     smooth = [settings.noisy_smoothness] if noisy else settings.smoothness
     noise = settings.noise**2 if noisy else settings.jitter
     total = len(settings.dimensions) * len(smooth) * len(settings.seeds)
-    rows: list[dict[str, Any]] = []
+    rows, kept = list[dict[str, Any]](), KeptRows(checkpoints)
     with Progress(total, f"curse_of_dimension {domain}{' noisy' if noisy else ''}", quiet) as progress:
         for d in settings.dimensions:
             for s in smooth:
                 for seed in settings.seeds:
-                    rows += _one(settings, d, s, seed, domain, noise, noisy)
+                    one = functools.partial(_one, settings, d, s, seed, domain, noise, noisy)
+                    rows += kept.of(f"{d} {s} {seed}", one)
                     progress.advance()
     return pd.DataFrame(rows).assign(**DATA)
 

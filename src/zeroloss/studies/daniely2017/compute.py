@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.checkpoint import Checkpoints, KeptRows
 from zeroloss.datasets.recipes import Dataset
 from zeroloss.datasets.sphere import uniform_on_sphere
 from zeroloss.progress import Progress
@@ -24,15 +26,22 @@ _FIGURE_POINTS = 500  # of constructed networks over frequencies: their errors d
 _RADIUS = math.sqrt(2)  # of (x, x')
 
 
-def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: str, quiet: bool) -> pd.DataFrame:
+def run(
+    parameters: Mapping[str, Any],
+    datasets: Sequence[Dataset],
+    *,
+    device: str,
+    quiet: bool,
+    checkpoints: Checkpoints | None = None,
+) -> pd.DataFrame:
     """Rows of ``part`` sized, built, curve, spectrum, needed (cell depth3); features; trained."""
     settings = Settings.model_validate({key: value for key, value in parameters.items() if key != "part"})
     if parameters["part"] == "depth3":
         rows = [*_depth3(settings), *_over_frequencies(settings), *_spectra(settings), *_needed(settings)]
     elif parameters["part"] == "features":
-        rows = _features(settings, quiet)
+        rows = _features(settings, quiet, KeptRows(checkpoints))
     else:
-        rows = _trained(settings, device, quiet)
+        rows = _trained(settings, device, quiet, KeptRows(checkpoints))
     return pd.DataFrame(rows).assign(**DATA)
 
 
@@ -128,90 +137,89 @@ def random_neurons(count: int, dimension: int, generator: np.random.Generator) -
     return uniform_on_sphere(count, 2 * dimension, generator).T, generator.uniform(-_RADIUS, _RADIUS, count)
 
 
-def _features(settings: Settings, quiet: bool) -> list[dict[str, Any]]:
+def _features(settings: Settings, quiet: bool, kept: KeptRows) -> list[dict[str, Any]]:
     """Least squares over random ReLU neurons; every frequency is one right-hand side of the same matrix."""
-    import scipy.linalg
-
-    part = settings.features
     rows = []
-    with Progress(len(part.dimensions) * len(settings.seeds), "daniely2017 features", quiet) as progress:
-        for d in part.dimensions:
+    with Progress(len(settings.features.dimensions) * len(settings.seeds), "daniely2017 features", quiet) as progress:
+        for d in settings.features.dimensions:
             for seed in settings.seeds:
-                wanted = np.array(frequencies(settings, d))
-                x, inner = points(part.train, d, numpy_generator(seed, "daniely train", d))
-                x_test, inner_test = points(part.test, d, numpy_generator(seed, "daniely test", d))
-                directions, shifts = random_neurons(max(part.widths), d, numpy_generator(seed, "daniely features", d))
-                features = np.maximum(x @ directions + shifts, 0)
-                tested = np.maximum(x_test @ directions + shifts, 0)
-                labels, truth = (np.sin(np.pi * wanted * t[:, None]) for t in (inner, inner_test))
-                centre, mean = features.mean(axis=0), labels.mean(axis=0)  # the constant b_2 is fitted, too
-                features -= centre
-                tested -= centre
-                gram, right = features.T @ features, features.T @ (labels - mean)
-                for m in part.widths:
-                    ridge = part.ridge * float(np.diag(gram)[:m].mean())
-                    factor = scipy.linalg.cho_factor(gram[:m, :m] + ridge * np.eye(m), lower=True)
-                    outer = scipy.linalg.cho_solve(factor, right[:m])
-                    error = ((tested[:, :m] @ outer + mean - truth) ** 2).mean(axis=0) / truth.var(axis=0)
-                    rows += [
-                        {
-                            "part": "features",
-                            "dimension": d,
-                            "seed": seed,
-                            "width": m,
-                            "frequency": f,
-                            "relative_error": e,
-                        }
-                        for f, e in zip(wanted.tolist(), error.tolist(), strict=True)
-                    ]
+                rows += kept.of(f"{d} {seed}", functools.partial(_features_of, settings, d, seed))
                 progress.advance()
     return rows
 
 
-def _trained(settings: Settings, device: str, quiet: bool) -> list[dict[str, Any]]:
+def _features_of(settings: Settings, d: int, seed: int) -> list[dict[str, Any]]:
+    import scipy.linalg
+
+    part, rows = settings.features, []
+    wanted = np.array(frequencies(settings, d))
+    x, inner = points(part.train, d, numpy_generator(seed, "daniely train", d))
+    x_test, inner_test = points(part.test, d, numpy_generator(seed, "daniely test", d))
+    directions, shifts = random_neurons(max(part.widths), d, numpy_generator(seed, "daniely features", d))
+    features = np.maximum(x @ directions + shifts, 0)
+    tested = np.maximum(x_test @ directions + shifts, 0)
+    labels, truth = (np.sin(np.pi * wanted * t[:, None]) for t in (inner, inner_test))
+    centre, mean = features.mean(axis=0), labels.mean(axis=0)  # the constant b_2 is fitted, too
+    features -= centre
+    tested -= centre
+    gram, right = features.T @ features, features.T @ (labels - mean)
+    for m in part.widths:
+        ridge = part.ridge * float(np.diag(gram)[:m].mean())
+        factor = scipy.linalg.cho_factor(gram[:m, :m] + ridge * np.eye(m), lower=True)
+        outer = scipy.linalg.cho_solve(factor, right[:m])
+        error = ((tested[:, :m] @ outer + mean - truth) ** 2).mean(axis=0) / truth.var(axis=0)
+        rows += [
+            {"part": "features", "dimension": d, "seed": seed, "width": m, "frequency": f, "relative_error": e}
+            for f, e in zip(wanted.tolist(), error.tolist(), strict=True)
+        ]
+    return rows
+
+
+def _trained(settings: Settings, device: str, quiet: bool, kept: KeptRows) -> list[dict[str, Any]]:
     """Seeds and frequencies of one d and m in one tensor; the lower bound is that of each network's own mass."""
+    part, rows = settings.trained, []
+    total = len(part.dimensions) * len(part.widths) * part.steps
+    with Progress(total, "daniely2017 trained", quiet) as progress:
+        for d in part.dimensions:
+            for m in part.widths:
+                if (name := f"{d} {m}") in kept:
+                    progress.advance(part.steps)
+                rows += kept.of(name, functools.partial(_trained_of, settings, d, m, device, progress))
+    return rows
+
+
+def _trained_of(settings: Settings, d: int, m: int, device: str, progress: Progress) -> list[dict[str, Any]]:
     from zeroloss.training.adam import Adam
     from zeroloss.training.fresh_samples import train
 
-    part = settings.trained
-    total = len(part.dimensions) * len(part.widths) * part.steps
-    rows = []
-    with Progress(total, "daniely2017 trained", quiet) as progress:
-        for d in part.dimensions:
-            spectra = [theory.spectrum(math.pi * f, d) for f in part.frequencies]
-            for m in part.widths:
-                generators = [numpy_generator(seed, "daniely trained", d, m) for seed in settings.seeds]
-                networks = _start(generators, d, m, len(part.frequencies), device)
+    part, rows = settings.trained, []
+    spectra = [theory.spectrum(math.pi * f, d) for f in part.frequencies]
+    generators = [numpy_generator(seed, "daniely trained", d, m) for seed in settings.seeds]
+    networks = _start(generators, d, m, len(part.frequencies), device)
 
-                def sampler(
-                    step: int, generators: list[np.random.Generator] = generators, d: int = d
-                ) -> tuple[torch.Tensor, torch.Tensor]:
-                    return _labelled(part.batch, d, part.frequencies, generators, device)
+    def sampler(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return _labelled(part.batch, d, part.frequencies, generators, device)
 
-                train(
-                    networks, sampler, Adam(part.step_size, 0.9, 0.999, 1e-8), part.steps, lambda _: progress.advance()
-                )
-                tests = [numpy_generator(seed, "daniely test", d) for seed in settings.seeds]
-                x, y = _labelled(settings.features.test, d, part.frequencies, tests, device)
-                squares = (networks.outputs(x) - y).double().square()
-                error, scatter = squares.mean(dim=2).cpu().numpy(), squares.std(dim=2).cpu().numpy()
-                norms = theory.neuron_norms(
-                    networks.weights.mT.double().cpu().numpy(), networks.biases.double().cpu().numpy(), d
-                )
-                mass = (np.abs(networks.outer.double().cpu().numpy()) * norms).sum(axis=-1)
-                for i, seed in enumerate(settings.seeds):
-                    for j, f in enumerate(part.frequencies):
-                        fine = bool(np.isfinite(error[i, j]) and np.isfinite(mass[i, j]))
-                        rows.append(
-                            {
-                                "part": "trained", "dimension": d, "seed": seed, "width": m, "frequency": f,
-                                "diverged": not fine, "mean_square": error[i, j], "mass": mass[i, j],
-                                "standard_error": scatter[i, j] / math.sqrt(settings.features.test),
-                                "relative_error": error[i, j] / theory.variance(math.pi * f, d),
-                                "bound": spectra[j].least_error(mass[i, j]) if fine else math.nan,
-                                "variance": theory.variance(math.pi * f, d),
-                            }
-                        )  # fmt: skip
+    train(networks, sampler, Adam(part.step_size, 0.9, 0.999, 1e-8), part.steps, lambda _: progress.advance())
+    tests = [numpy_generator(seed, "daniely test", d) for seed in settings.seeds]
+    x, y = _labelled(settings.features.test, d, part.frequencies, tests, device)
+    squares = (networks.outputs(x) - y).double().square()
+    error, scatter = squares.mean(dim=2).cpu().numpy(), squares.std(dim=2).cpu().numpy()
+    norms = theory.neuron_norms(networks.weights.mT.double().cpu().numpy(), networks.biases.double().cpu().numpy(), d)
+    mass = (np.abs(networks.outer.double().cpu().numpy()) * norms).sum(axis=-1)
+    for i, seed in enumerate(settings.seeds):
+        for j, f in enumerate(part.frequencies):
+            fine = bool(np.isfinite(error[i, j]) and np.isfinite(mass[i, j]))
+            rows.append(
+                {
+                    "part": "trained", "dimension": d, "seed": seed, "width": m, "frequency": f,
+                    "diverged": not fine, "mean_square": error[i, j], "mass": mass[i, j],
+                    "standard_error": scatter[i, j] / math.sqrt(settings.features.test),
+                    "relative_error": error[i, j] / theory.variance(math.pi * f, d),
+                    "bound": spectra[j].least_error(mass[i, j]) if fine else math.nan,
+                    "variance": theory.variance(math.pi * f, d),
+                }
+            )  # fmt: skip
     return rows
 
 

@@ -103,9 +103,13 @@ def cells(settings: Settings) -> list[Cell]:
     return [
         Cell("depth3", {**everything, "part": "depth3"}, (), Cost(built, 600)),
         Cell(
-            "features", {**everything, "part": "features"}, (), Cost(solves, 500 + 8 * f.train * largest * 3 // 2**20)
+            "features",
+            {**everything, "part": "features"},
+            (),
+            Cost(solves, 500 + 8 * f.train * largest * 3 // 2**20),
+            resumable=True,
         ),
         Cell(
-            "trained", {**everything, "part": "trained"}, (), Cost(4 + 8e-9 * work, 600, gpu_speedup=20)
+            "trained", {**everything, "part": "trained"}, (), Cost(4 + 8e-9 * work, 600, gpu_speedup=20), resumable=True
         ),  # an estimate: many small networks in one batch
     ]

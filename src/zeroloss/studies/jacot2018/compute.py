@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.checkpoint import KeptRows
 from zeroloss.datasets.recipes import Dataset
 from zeroloss.theory import jacot2018 as theory
 
 if TYPE_CHECKING:
     import torch
 
+    from zeroloss.checkpoint import Checkpoints
     from zeroloss.kernels.tangent import TangentKernel
     from zeroloss.networks.tangent_net import TangentNet
     from zeroloss.progress import Progress
@@ -23,17 +25,26 @@ Row = dict[str, Any]
 _BATCH_BYTES = 2**22
 
 
-def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: str, quiet: bool) -> pd.DataFrame:
+def run(
+    parameters: Mapping[str, Any],
+    datasets: Sequence[Dataset],
+    *,
+    device: str,
+    quiet: bool,
+    checkpoints: Checkpoints | None = None,
+) -> pd.DataFrame:
     """One tidy table; its column ``part`` is kernel, function, component, along or gap, each with a part ``limit_...``.
 
     Limits are float64. Networks are float32, as the differences looked for are far above its rounding.
     """
     from zeroloss.progress import Progress
 
-    bodies = {"circle": _circle, "function": _function, "principal": _principal}
     total = parameters["steps"] * len(parameters["seeds"]) * len(parameters["widths"])
     with Progress(total, f"jacot2018 {parameters['part']} n={parameters['widths']}", quiet) as progress:
-        return pd.DataFrame(bodies[parameters["part"]](parameters, datasets, device, progress))
+        if parameters["part"] == "principal":
+            return pd.DataFrame(_principal(parameters, datasets, device, progress, KeptRows(checkpoints)))
+        body = {"circle": _circle, "function": _function}[parameters["part"]]
+        return pd.DataFrame(body(parameters, datasets, device, progress))
 
 
 def limit_kernel(parameters: Mapping[str, Any], dimension: int, beta: float | None = None) -> TangentKernel:
@@ -57,18 +68,21 @@ def _angles(parameters: Mapping[str, Any]) -> np.ndarray:
     return np.linspace(-np.pi, np.pi, parameters["angles"])
 
 
-def _batches(parameters: Mapping[str, Any], dimension: int, device: str) -> Iterator[tuple[int, list[int], TangentNet]]:
-    """(width, seeds, their networks): as many seeds together as the cache holds."""
+def _batches(parameters: Mapping[str, Any]) -> Iterator[tuple[int, list[int]]]:
+    """(width, seeds): as many seeds together as the cache holds."""
+    for width in parameters["widths"]:
+        together = max(1, _BATCH_BYTES // (4 * width * width))
+        for first in range(0, len(parameters["seeds"]), together):
+            yield width, parameters["seeds"][first : first + together]
+
+
+def _networks(parameters: Mapping[str, Any], dimension: int, width: int, seeds: list[int], device: str) -> TangentNet:
     import torch
 
     from zeroloss.networks.tangent_net import TangentNet
 
-    for width in parameters["widths"]:
-        sizes = [dimension, *[width] * (parameters["layers"] - 1), 1]
-        together = max(1, _BATCH_BYTES // (4 * width * width))
-        for first in range(0, len(parameters["seeds"]), together):
-            seeds = parameters["seeds"][first : first + together]
-            yield width, seeds, TangentNet.draw(sizes, parameters["beta"], seeds, dtype=torch.float32, device=device)
+    sizes = [dimension, *[width] * (parameters["layers"] - 1), 1]
+    return TangentNet.draw(sizes, parameters["beta"], seeds, dtype=torch.float32, device=device)
 
 
 def _circle(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, progress: Progress) -> list[Row]:
@@ -84,7 +98,8 @@ def _circle(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: 
         exact = limit_kernel(parameters, 2)(origin, points)[0].tolist()
         rows += [{"part": "limit_kernel", "gamma": g, "kernel": k} for g, k in zip(angles.tolist(), exact, strict=True)]
     points, origin = points.float().to(device), origin.float().to(device)
-    for width, seeds, net in _batches(parameters, 2, device):
+    for width, seeds in _batches(parameters):
+        net = _networks(parameters, 2, width, seeds, device)
         generators = [torch_generator(seed, "circle training inputs", width) for seed in seeds]
         for step in range(parameters["steps"] + 1):
             if step in (0, parameters["steps"]):
@@ -117,7 +132,8 @@ def _function(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device
         rows += [{"part": "limit_function", "gamma": g, "mean": m, "deviation": d} for g, m, d in columns]
     x, y = inputs.float().to(device), torch.from_numpy(targets).float().to(device)
     shown = points.float().to(device)
-    for width, seeds, net in _batches(parameters, 2, device):
+    for width, seeds in _batches(parameters):
+        net = _networks(parameters, 2, width, seeds, device)
         for _ in range(parameters["steps"]):
             net.step(x, y, parameters["rate"])
             progress.advance(len(seeds), state=f"n={width}")
@@ -131,7 +147,7 @@ def _function(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device
 
 
 def _principal(
-    parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, progress: Progress
+    parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, progress: Progress, kept: KeptRows
 ) -> list[Row]:
     """Training from f_0 towards f_0 + offset f^(2): the error along f^(2) and across it."""
     import torch
@@ -155,18 +171,26 @@ def _principal(
     second = torch.from_numpy(functions[:, 1]).float().to(device)
     inputs = x.float().to(device)
     record = sorted({int(k) for k in np.linspace(0, parameters["steps"], 61)})
-    for width, seeds, net in _batches(parameters, n0, device):
+
+    def train(width: int, seeds: list[int]) -> list[Row]:
+        net, found = _networks(parameters, n0, width, seeds, device), list[Row]()
         goal = net.forward(inputs)[-1] + parameters["offset"] * second
         for step in range(parameters["steps"] + 1):
             if step in record:
                 error = (net.forward(inputs)[-1] - goal).double()
                 along = (error * second.double()).mean(dim=1)
                 across = (error - along[:, None] * second.double()).square().mean(dim=1).sqrt()
-                rows += [
+                found += [
                     {"part": "along", "width": width, "seed": seed, "step": step, "along": abs(g), "across": h, **about}
                     for seed, g, h in zip(seeds, along.tolist(), across.tolist(), strict=True)
                 ]
             if step < parameters["steps"]:
                 net.step(inputs, goal, parameters["rate"])
                 progress.advance(len(seeds), state=f"n={width}")
+        return found
+
+    for width, seeds in _batches(parameters):
+        if (name := f"{width} {seeds[0]}") in kept:
+            progress.advance(len(seeds) * parameters["steps"])
+        rows += kept.of(name, lambda w=width, s=seeds: train(w, s))  # type: ignore[misc]
     return rows

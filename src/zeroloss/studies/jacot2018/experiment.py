@@ -98,5 +98,5 @@ def cells(settings: Settings) -> list[Cell]:
         for name, widths in (("small", [n for n in one.widths if n < wide]), ("wide", [wide])):
             parameters = {"part": part, "limit": name == "small", **shared, **one.model_dump(), "widths": widths}
             cost = _cost(widths, len(one.seeds), one.steps, samples, hidden)
-            found.append(Cell(f"{part}_{name}", parameters, data, cost))
+            found.append(Cell(f"{part}_{name}", parameters, data, cost, resumable=part == "principal"))
     return found

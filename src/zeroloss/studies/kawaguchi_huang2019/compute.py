@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,25 @@ from zeroloss.theory import kawaguchi_huang2019 as theory
 if TYPE_CHECKING:
     import torch
 
+    from zeroloss.checkpoint import Checkpoints
     from zeroloss.networks.practical_size import Network
 
 
-def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: str, quiet: bool) -> pd.DataFrame:
+def run(
+    parameters: Mapping[str, Any],
+    datasets: Sequence[Dataset],
+    *,
+    device: str,
+    quiet: bool,
+    checkpoints: Checkpoints | None = None,
+) -> pd.DataFrame:
     """The tidy table of one cell, float64 throughout."""
+    if parameters["part"] == "capacity":
+        return _capacity(parameters, quiet, checkpoints)
     parts = {
         "curve": _squared,
         "cross_entropy": _cross_entropy,
         "trainability": _trainability,
-        "capacity": _capacity,
     }
     return parts[parameters["part"]](parameters, datasets, device, quiet)
 
@@ -282,58 +292,67 @@ def _trainability(parameters: Mapping[str, Any], datasets: Sequence[Dataset], de
     return pd.DataFrame(rows)
 
 
-def _capacity(parameters: Mapping[str, Any], datasets: Sequence[Dataset], device: str, quiet: bool) -> pd.DataFrame:
+def _capacity(parameters: Mapping[str, Any], quiet: bool, checkpoints: Checkpoints | None) -> pd.DataFrame:
     """One row per depth, outputs, width, data set and start: the error that Levenberg-Marquardt ends with.
 
     On the CPU: the matrices are small.
     """
-    import torch
-
-    from zeroloss.networks.practical_size import Network, initial_layers, residuals_and_jacobian
+    from zeroloss.checkpoint import KeptRows
     from zeroloss.progress import Progress
-    from zeroloss.training.least_squares import levenberg_marquardt
 
-    n, rows = parameters["samples"], []
+    rows, kept = list[dict[str, Any]](), KeptRows(checkpoints)
     with Progress(sum(map(len, parameters["widths"].values())), "kawaguchi_huang2019 capacity", quiet) as progress:
         for key, widths in parameters["widths"].items():
             depth, outputs = map(int, key.split())
-            problems = [sphere_problem(n, parameters["dimension"], outputs, seed) for seed in parameters["seeds"]]
-            x, y = (
-                torch.from_numpy(np.stack(part)).repeat_interleave(parameters["starts"], dim=0)
-                for part in zip(*problems, strict=True)
-            )
             for width in widths:
-                variances = (parameters["weight_variance"], parameters["bias_variance"])
-                network = Network(parameters["dimension"], (width,) * depth, outputs, "tanh", 1.0, *variances)
-                theta = torch.stack(
-                    [
-                        torch.cat([layer.flatten() for layer in initial_layers(network, seed, "start", start)])
-                        for seed in parameters["seeds"]
-                        for start in range(parameters["starts"])
-                    ]
-                )
-
-                def model(at: torch.Tensor, net: Network = network, data: Any = (x, y)) -> Any:
-                    return residuals_and_jacobian(net, at, *data)
-
-                theta = levenberg_marquardt(theta, model, parameters["newton_steps"])
-                errors = model(theta)[0].square().sum(dim=1)
-                size = y.square().sum(dim=(1, 2))
-                for index in range(len(theta)):
-                    rows.append(
-                        {
-                            "part": "capacity",
-                            "depth": depth,
-                            "outputs": outputs,
-                            "width": width,
-                            "parameters": theta.shape[1],
-                            "equations": n * outputs,
-                            "seed": parameters["seeds"][index // parameters["starts"]],
-                            "start": index % parameters["starts"],
-                            "error": float(errors[index]),
-                            "relative_error": float(errors[index] / size[index]),
-                            "squared_norm": float(theta[index].square().sum()),
-                        }
-                    )
+                one = functools.partial(_capacity_of, parameters, depth, outputs, width)
+                rows += kept.of(f"{depth} {outputs} {width}", one)
                 progress.advance(state=f"H={depth}, m_y={outputs}, width {width}")
     return pd.DataFrame(rows)
+
+
+def _capacity_of(parameters: Mapping[str, Any], depth: int, outputs: int, width: int) -> list[dict[str, Any]]:
+    """All data sets and starts of one network."""
+    import torch
+
+    from zeroloss.networks.practical_size import Network, initial_layers, residuals_and_jacobian
+    from zeroloss.training.least_squares import levenberg_marquardt
+
+    n = parameters["samples"]
+    problems = [sphere_problem(n, parameters["dimension"], outputs, seed) for seed in parameters["seeds"]]
+    x, y = (
+        torch.from_numpy(np.stack(part)).repeat_interleave(parameters["starts"], dim=0)
+        for part in zip(*problems, strict=True)
+    )
+    variances = (parameters["weight_variance"], parameters["bias_variance"])
+    network = Network(parameters["dimension"], (width,) * depth, outputs, "tanh", 1.0, *variances)
+    theta = torch.stack(
+        [
+            torch.cat([layer.flatten() for layer in initial_layers(network, seed, "start", start)])
+            for seed in parameters["seeds"]
+            for start in range(parameters["starts"])
+        ]
+    )
+
+    def model(at: torch.Tensor) -> Any:
+        return residuals_and_jacobian(network, at, x, y)
+
+    theta = levenberg_marquardt(theta, model, parameters["newton_steps"])
+    errors = model(theta)[0].square().sum(dim=1)
+    size = y.square().sum(dim=(1, 2))
+    return [
+        {
+            "part": "capacity",
+            "depth": depth,
+            "outputs": outputs,
+            "width": width,
+            "parameters": theta.shape[1],
+            "equations": n * outputs,
+            "seed": parameters["seeds"][index // parameters["starts"]],
+            "start": index % parameters["starts"],
+            "error": float(errors[index]),
+            "relative_error": float(errors[index] / size[index]),
+            "squared_norm": float(theta[index].square().sum()),
+        }
+        for index in range(len(theta))
+    ]

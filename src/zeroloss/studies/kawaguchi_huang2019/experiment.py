@@ -288,5 +288,5 @@ def cells(settings: Settings) -> list[Cell]:
         for depth in capacity.depths
         for _ in sizes[f"{depth} {outputs}"]
     )
-    found.append(Cell("capacity", own, (), Cost(4 + work, 700)))
+    found.append(Cell("capacity", own, (), Cost(4 + work, 700), resumable=True))
     return found

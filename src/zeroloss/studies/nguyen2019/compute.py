@@ -17,6 +17,8 @@ from zeroloss.theory.nguyen2019 import exact_least_pivot, numerical_rank
 if TYPE_CHECKING:
     import torch
 
+    from zeroloss.checkpoint import Checkpoints
+
 CLASSES = 10
 RANK_ACTIVATIONS = ("sigmoid", "softplus", "relu", "linear")
 LEMMA_SAMPLES = 20
@@ -232,10 +234,13 @@ def deep(parameters: Mapping[str, Any], data: Dataset, device: str, quiet: bool)
     return pd.concat(tables, ignore_index=True)
 
 
-def cnn(parameters: Mapping[str, Any], data: Dataset, device: str, quiet: bool) -> pd.DataFrame:
+def cnn(
+    parameters: Mapping[str, Any], data: Dataset, device: str, quiet: bool, checkpoints: Checkpoints | None = None
+) -> pd.DataFrame:
     """Every variant and seed of one convolutional network with one activation."""
     import torch
 
+    from zeroloss.checkpoint import KeptRows
     from zeroloss.networks.skip_cnn import SkipCnn, hidden_neurons
     from zeroloss.progress import Progress
     from zeroloss.theory.nguyen2019 import check_width
@@ -248,30 +253,35 @@ def cnn(parameters: Mapping[str, Any], data: Dataset, device: str, quiet: bool) 
     neurons = hidden_neurons(parameters["layers"], shape)
     if set(parameters["variants"]) - {"plain"}:
         check_width(neurons, count)
-    rows = []
     passes = {v: parameters["rand_epochs" if v == "rand" else "epochs"] for v in parameters["variants"]}
     total = len(parameters["seeds"]) * sum(passes.values())
+    rows, kept = [], KeptRows(checkpoints)
     with Progress(total, f"nguyen2019 {parameters['name']} {parameters['activation']}", quiet) as progress:
+
+        def one(seed: int, variant: str) -> list[dict[str, Any]]:
+            wired = None if variant == "plain" else count
+            activation = parameters["activation"]
+            network = SkipCnn(parameters["layers"], shape, CLASSES, activation, wired, seed, parameters["gain"])
+            records = train(
+                network.to(device),
+                (images[:count], y[:count]),
+                (images[count:], y[count:]),
+                only_readout=variant == "rand",
+                rate=parameters["rate"],
+                momentum=parameters["momentum"],
+                epochs=passes[variant],
+                batch=parameters["batch"],
+                record_every=parameters["record_every"],
+                seed=seed,
+                on_epoch=lambda epoch: progress.advance(state=f"{variant}, seed {seed}"),
+                checkpoint=None if checkpoints is None else checkpoints.part(f"{variant}_{seed}"),
+            )
+            about = {"architecture": parameters["name"], "activation": activation, "variant": variant}
+            sizes = {"seed": seed, "samples": count, "test_samples": len(x) - count, "neurons": neurons}
+            sizes["largest_class"] = int(torch.bincount(y[:count]).max())
+            return [{"part": "cnn", **about, **sizes, **vars(record)} for record in records]
+
         for seed in parameters["seeds"]:
-            for variant, epochs in passes.items():
-                wired = None if variant == "plain" else count
-                activation = parameters["activation"]
-                network = SkipCnn(parameters["layers"], shape, CLASSES, activation, wired, seed, parameters["gain"])
-                records = train(
-                    network.to(device),
-                    (images[:count], y[:count]),
-                    (images[count:], y[count:]),
-                    only_readout=variant == "rand",
-                    rate=parameters["rate"],
-                    momentum=parameters["momentum"],
-                    epochs=epochs,
-                    batch=parameters["batch"],
-                    record_every=parameters["record_every"],
-                    seed=seed,
-                    on_epoch=lambda epoch, v=variant, s=seed: progress.advance(state=f"{v}, seed {s}"),  # type: ignore[misc]
-                )
-                about = {"architecture": parameters["name"], "activation": parameters["activation"], "variant": variant}
-                sizes = {"seed": seed, "samples": count, "test_samples": len(x) - count, "neurons": neurons}
-                sizes["largest_class"] = int(torch.bincount(y[:count]).max())
-                rows += [{"part": "cnn", **about, **sizes, **vars(record)} for record in records]
+            for variant in passes:
+                rows += kept.of(f"{variant} {seed}", lambda s=seed, v=variant: one(s, v))  # type: ignore[misc]
     return pd.DataFrame(rows)

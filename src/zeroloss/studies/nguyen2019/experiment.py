@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from zeroloss.checkpoint import Checkpoints
 from zeroloss.datasets.image_sample import ImageSample
 from zeroloss.datasets.recipes import Dataset, Recipe
 from zeroloss.studies.contract import Cell, Cost
@@ -80,10 +81,17 @@ def _cnn_cell(settings: Settings, one: ArchitectureSettings, activation: str) ->
     # step of 128 images, 3 s of one core (at 33 GFLOP/s) and 10 ms of one data-centre GPU
     seconds = 5 + steps * (4e-3 if one.reduced else 3.0)
     cost = Cost(seconds, 600 if one.reduced else 12000, gpu_speedup=1 if one.reduced else 300)
-    return Cell(f"cnn_{one.name}_{activation}", parameters, (_cnn_images(one).name,), cost)
+    return Cell(f"cnn_{one.name}_{activation}", parameters, (_cnn_images(one).name,), cost, resumable=True)
 
 
-def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: str, quiet: bool) -> pd.DataFrame:
+def run(
+    parameters: Mapping[str, Any],
+    datasets: Sequence[Dataset],
+    *,
+    device: str,
+    quiet: bool,
+    checkpoints: Checkpoints | None = None,
+) -> pd.DataFrame:
     """One cell: the table of its part, with the columns that the page needs of every data set."""
     from zeroloss.studies.nguyen2019 import compute
 
@@ -92,6 +100,8 @@ def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: s
         table = compute.rank(parameters, quiet)
         return table.assign(data_title="Gaussian inputs", fidelity="synthetic", labels="none")
     (data,) = datasets
-    compute_part = {"surface": compute.surface, "deep": compute.deep, "cnn": compute.cnn}[part]
-    table = compute_part(parameters, data, device, quiet)
+    if part == "cnn":
+        table = compute.cnn(parameters, data, device, quiet, checkpoints)
+    else:
+        table = {"surface": compute.surface, "deep": compute.deep}[part](parameters, data, device, quiet)
     return table.assign(**{"data_title": data.info["title"], "fidelity": data.info["fidelity"], "labels": "class"})
