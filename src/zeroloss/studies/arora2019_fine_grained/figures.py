@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.arora2019_fine_grained import cues, width_figures
 from zeroloss.studies.arora2019_fine_grained.cues import DASHED, LABELS
 from zeroloss.studies.arora2019_fine_grained.experiment import Settings, names, present, samples_of
@@ -153,7 +154,7 @@ def _bars(axes: Axes, table: pd.DataFrame, column: str, colour: str, marker: str
     by = table.groupby("portion")[column]
     mean = by.mean()
     axes.errorbar(
-        mean.index, mean, [mean - by.min(), by.max() - mean], color=colour, marker=marker, linestyle="", capsize=2,
+        mean.index, mean, bar_lengths(mean, by.min(), by.max()), color=colour, marker=marker, linestyle="", capsize=2,
         markerfacecolor="white", markersize=7, elinewidth=0.9, zorder=4,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.arora2019_fine_grained.cues import LABELS
 from zeroloss.studies.arora2019_fine_grained.experiment import Settings, present, samples_of
 from zeroloss.studies.contract import Figure
@@ -54,7 +55,7 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings, *, source: str) -> Ca
                 by = found[(found["kappa"] == kappa) & (found["label"] == label)].groupby("width")[column]
                 mean = by.mean()
                 axes.errorbar(
-                    mean.index, mean, [mean - by.min(), by.max() - mean], color=colour, marker=marker,
+                    mean.index, mean, bar_lengths(mean, by.min(), by.max()), color=colour, marker=marker,
                     linestyle=style, capsize=2, elinewidth=0.9,
                 )  # fmt: skip
         axes.set(xscale="log", xlabel="width $m$")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.du2018a_lemmas.experiment import TRAINED, Settings
 from zeroloss.studies.du2018a_lemmas.matrix_figures import draw_initial, draw_perturbed
@@ -168,7 +169,7 @@ def draw_step_sizes(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         shown = found.dropna(subset=[column])
         by_width = shown.groupby("width")[column]
         mean = by_width.mean()
-        ends = np.array([mean - by_width.min(), by_width.max() - mean])
+        ends = bar_lengths(mean, by_width.min(), by_width.max())
         axes[2].errorbar(
             mean.index * shift, mean, ends, color=cue.colour, marker=cue.marker, capsize=3, linestyle="none", zorder=3
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.du2018a_lemmas.experiment import DIRECTIONS, Settings
 from zeroloss.studies.du2018a_lemmas.panels import DOTTED, draw_range, label_widths, line, name_at
 from zeroloss.studies.du2018a_lemmas.tables import part, three_quarters
@@ -35,7 +36,7 @@ def draw_initial(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         jitter = width * 2 ** (0.22 * np.linspace(-1, 1, len(group)))
         first.plot(jitter, group["quotient"], ".", color=middle, markersize=3, alpha=0.5, zorder=2)
         low, mid, high = group["quotient"].quantile([0.05, 0.5, 0.95])
-        first.errorbar(width, mid, [[mid - low], [high - mid]], color=dark, marker="o", capsize=3, zorder=3)
+        first.errorbar(width, mid, bar_lengths([mid], [low], [high]), color=dark, marker="o", capsize=3, zorder=3)
     first.axhline(0.75, color="0.2", **DOTTED)
     name_at(first, "3/4", (1.01, 0.75), xycoords=("axes fraction", "data"), va="center")
     first.axhline(1.0, color="0.75", linewidth=0.8)
@@ -44,7 +45,7 @@ def draw_initial(metrics: pd.DataFrame, settings: Settings) -> Canvas:
 
     good = three_quarters(metrics)
     middles = np.array([one.value for one in good])
-    ends = np.array([[one.value - one.low, one.high - one.value] for one in good]).T
+    ends = bar_lengths([one.value for one in good], [one.low for one in good], [one.high for one in good])
     axes[1].errorbar(good.index, middles, ends, color=dark, marker="o", capsize=3, zorder=3)
     axes[1].axhline(1 - delta, color="0.2", **DOTTED)
     name_at(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.du2018b import layer_figures
 from zeroloss.studies.du2018b.experiment import ARCHITECTURES, LABELS, NAMES, Settings
@@ -144,7 +145,7 @@ def draw_stable(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         by = measured.groupby("depth")["largest_step"]
         mean = by.mean()
         panel.errorbar(
-            mean.index, mean, yerr=[mean - by.min(), by.max() - mean], color=cue.colour, marker=cue.marker, capsize=3
+            mean.index, mean, yerr=bar_lengths(mean, by.min(), by.max()), color=cue.colour, marker=cue.marker, capsize=3
         )
         edge = part.groupby("depth")["edge"].mean()
         panel.plot(edge.index, edge, color="0.45", linestyle="-.", linewidth=1.2)

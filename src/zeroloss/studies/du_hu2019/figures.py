@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.du_hu2019 import map_figures
 from zeroloss.studies.du_hu2019.experiment import STARTS, Settings
@@ -110,7 +111,7 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             continue
         logs = np.log(found["width"]).groupby(found["depth"])
         mean, low, high = np.exp(logs.mean()), np.exp(logs.min()), np.exp(logs.max())
-        bars = np.maximum(np.stack([mean - low, high - mean]), 0)  # rounding of exp(log) is not a length
+        bars = bar_lengths(mean, low, high)
         left.errorbar(
             mean.index * shift, mean, yerr=bars, color=cue.colour, marker=cue.marker, capsize=3,
         )  # fmt: skip
@@ -139,7 +140,7 @@ def draw_widths(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         shown.append(aspect)
         by_depth = here.groupby("depth")["iterations"]
         mean = by_depth.mean()
-        bars = np.stack([mean - by_depth.min(), by_depth.max() - mean])
+        bars = bar_lengths(mean, by_depth.min(), by_depth.max())
         shift, cue = 1 + 0.03 * (number - len(aspects) / 2), cues[aspect]
         right.errorbar(mean.index * shift, mean, yerr=bars, color=cue.colour, marker=cue.marker, capsize=2)
     right.set(xlabel="depth $L$", ylabel=rf"iterations to $\ell(t)\leq$ {part.accuracy:g} $\ell(0)$", ylim=(0, None))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.jacot2018 import curves
 from zeroloss.studies.jacot2018.experiment import Settings
@@ -84,7 +85,7 @@ def _draw_drift(axes: Axes, metrics: pd.DataFrame, paper: pd.DataFrame) -> None:
         by = table.groupby("width")["drift"]
         mean = by.mean()
         axes.errorbar(
-            mean.index, mean, [mean - by.min(), by.max() - mean], color=colour, marker=marker, linestyle=style,
+            mean.index, mean, bar_lengths(mean, by.min(), by.max()), color=colour, marker=marker, linestyle=style,
             capsize=2, elinewidth=0.9, label=name,
         )  # fmt: skip
     axes.set(

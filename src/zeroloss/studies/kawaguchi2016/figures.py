@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.kawaguchi2016.claims_escape import escapes, measured_degenerate
 from zeroloss.studies.kawaguchi2016.settings import Settings
 from zeroloss.studies.wording import listed
@@ -134,7 +135,7 @@ def _draw_falls(panel: Axes, metrics: pd.DataFrame, settings: Settings) -> None:
         cue, by = cues[order], (-group["down"]).groupby(group["t"])
         mean = by.mean()
         panel.errorbar(
-            mean.index, mean, [mean - by.min(), by.max() - mean], color=cue.colour, marker=cue.marker, linestyle="-",
+            mean.index, mean, bar_lengths(mean, by.min(), by.max()), color=cue.colour, marker=cue.marker, linestyle="-",
             capsize=3, label="spare rank, any $H$" if order == 2 else f"none to spare, $H={order - 1}$",
         )  # fmt: skip
         panel.plot(
@@ -231,7 +232,7 @@ def draw_escape(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             here = strict[(strict["depth"] == depth) & (strict["perturbation"] == delta)]
             by = here.groupby(["seed", "subset", "rank"])
             x, mean = by["least"].first().abs(), by["time"].mean()
-            bars = [mean - by["time"].min(), by["time"].max() - mean]
+            bars = bar_lengths(mean, by["time"].min(), by["time"].max())
             panel.errorbar(
                 x,
                 mean,
@@ -298,7 +299,7 @@ def _draw_degenerate(panel: Axes, table: pd.DataFrame, settings: Settings) -> No
         logs = np.log((here["steps"] * here["step_size"]).clip(lower=1e-3))
         by = logs.groupby((1 / here["perturbation"]).round(9))
         mean, x = np.exp(by.mean()), by.mean().index.to_numpy()
-        bars = [mean - np.exp(by.min()), np.exp(by.max()) - mean]
+        bars = bar_lengths(mean, np.exp(by.min()), np.exp(by.max()))
         # lines side by side, so that their bars can be told apart
         x = x * 1.04 ** (kept - 1 + (depth - 2) / 3)
         name = "$S$ empty" if subset == "none" else f"$S$: {subset}"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from zeroloss import published
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.lambda_min.experiment import LAWS, Settings
 from zeroloss.studies.lambda_min.tables import law_ratios
@@ -25,8 +26,16 @@ def _means(axes: Axes, x: pd.Series, group: pd.DataFrame, colour: object, marker
     """Mean over draws with the range over draws as bars; ``x`` for each row of ``group``."""
     by = group.assign(x=x).groupby("x")["value"]
     mean = by.mean()
-    low, high = mean - by.min(), by.max() - mean
-    axes.errorbar(mean.index, mean, [low, high], color=colour, marker=marker, capsize=2, elinewidth=0.9, zorder=3)
+    axes.errorbar(
+        mean.index,
+        mean,
+        bar_lengths(mean, by.min(), by.max()),
+        color=colour,
+        marker=marker,
+        capsize=2,
+        elinewidth=0.9,
+        zorder=3,
+    )
 
 
 def _fine(values: list[int]) -> np.ndarray:

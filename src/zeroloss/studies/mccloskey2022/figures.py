@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.mccloskey2022.settings import Settings
 from zeroloss.studies.mccloskey2022.tables import SERIES, exponent, width_groups
 from zeroloss.theory import mccloskey2022 as theory
@@ -36,7 +37,7 @@ def _line(axes: Axes, table: pd.DataFrame, x: str, y: str, cue: Any, label: str 
         axes.plot(mean.index, mean, color=cue.colour, label=label, **more)
         axes.fill_between(mean.index, low, high, color=cue.colour, alpha=0.2, linewidth=0)
         return
-    spread = np.array([mean - low, high - mean]).clip(min=0)
+    spread = bar_lengths(mean, low, high)
     axes.errorbar(mean.index, mean, spread, color=cue.colour, marker=cue.marker, capsize=3, label=label, **more)
 
 

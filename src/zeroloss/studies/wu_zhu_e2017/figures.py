@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.wording import listed, seeds_text
 from zeroloss.studies.wu_zhu_e2017.claims import CALM, solutions
@@ -92,7 +93,7 @@ def draw_complexity(metrics: pd.DataFrame, settings: Settings) -> Canvas:
         table = table[table["attack"] == table["attack"].max()]
         by = table.groupby("depth")["variation"]
         centre, at = by.median(), np.array([depths.index(d) for d in by.median().index]) + shift
-        bars = [centre - by.min(), by.max() - centre]
+        bars = bar_lengths(centre, by.min(), by.max())
         left.errorbar(at, centre, bars, color=colour, marker=marker, linestyle="", capsize=4, zorder=4)
     left.axhline(least, color="0.3", linestyle=":", linewidth=1.3)
     left.axhline(CALM * least, color="0.3", linestyle="-.", linewidth=1)

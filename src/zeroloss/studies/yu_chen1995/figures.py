@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.yu_chen1995.experiment import ZERO, Settings
 from zeroloss.studies.yu_chen1995.tables import KINDS
@@ -58,7 +59,14 @@ def draw_starts(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     per = starts.assign(zero=starts["kind"] == "zero").groupby(["units", "problem"])["zero"].mean().unstack()
     mean, low, high = (per.mean(axis=1), per.min(axis=1), per.max(axis=1))
     right.errorbar(
-        range(len(units)), mean, [mean - low, high - mean], color="black", linestyle="", marker="_", capsize=3, zorder=5
+        range(len(units)),
+        mean,
+        bar_lengths(mean, low, high),
+        color="black",
+        linestyle="",
+        marker="_",
+        capsize=3,
+        zorder=5,
     )
     right.set_xticks(range(len(units)), [str(k) for k in units])
     right.set(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from zeroloss import published
+from zeroloss.plotting.bars import bar_lengths
 from zeroloss.studies.zhang2017.measures import accuracies, chosen, ends, of_setting, relative_times
 from zeroloss.studies.zhang2017.runs import CORRUPTED, NETWORKS, SETTINGS_OF_FIGURE
 from zeroloss.studies.zhang2017.settings import Settings
@@ -40,7 +40,7 @@ def _points(axes: Axes, wide: pd.DataFrame, cue: Any, label: str) -> None:
     kept = wide.dropna(axis=1)
     if kept.shape[1]:
         mean = kept.mean()
-        spread = np.array([mean - kept.min(), kept.max() - mean]).clip(min=0)
+        spread = bar_lengths(mean, kept.min(), kept.max())
         axes.errorbar(kept.columns, mean, spread, color=cue.colour, marker=cue.marker, capsize=3, label=label)
     else:
         axes.plot([], [], color=cue.colour, marker=cue.marker, label=label)
