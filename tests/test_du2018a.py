@@ -63,6 +63,26 @@ def test_width_free_rate(rate, expected):
 
 
 @pytest.mark.parametrize(
+    "judge",
+    [claims.judge_width_free_rate, claims.judge_faster_with_width, claims.judge_patterns_printed,
+     claims.judge_distance_published],
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["rises", "diverged"])
+def test_a_run_that_does_not_descend_decides_nothing(judge, how):
+    """Ratios of rates that are negative look as equal as those of good runs."""
+    table = metrics(lambda m: -0.05) if how == "rises" else metrics().assign(diverged=True)
+    found = judge(table, SETTINGS)
+    assert (found.verdict, found.measured) == ("undecided", "not measurable")
+    assert "did not descend (m = 500, seed 0; m = 1000, seed 0 and 13 more)" in found.note
+
+
+def test_width_free_rate_is_undecided_where_the_interval_holds_the_tolerance():
+    table = metrics(lambda m: 0.05 * (1.35 if m == 500 else 1), noise=0.1)
+    found = claims.judge_width_free_rate(table, SETTINGS)
+    assert found.verdict == "undecided"
+
+
+@pytest.mark.parametrize(
     ("power", "noise", "expected"),
     [
         (-0.5, 0.001, "reproduced"),

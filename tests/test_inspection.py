@@ -6,6 +6,7 @@ import copy
 import getpass
 import hashlib
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -166,3 +167,18 @@ def test_it_is_printed_as_json(made, capsys):
     for path in files(results):
         assert main(["inspect", str(path)]) == 0
         assert json.loads(capsys.readouterr().out)["study"] == "du2018a"
+
+
+def test_claims_say_which_metrics_they_were_judged_from(made, tmp_path):
+    _, results = made
+    assert inspect(results / "claims/du2018a.csv") == inspect(results / "metrics/du2018a.parquet")
+    shutil.copytree(results, tmp_path / "copy")
+    claims = tmp_path / "copy/claims/du2018a.csv"
+    claims.write_text(claims.read_text().replace("differs", "reproduced").replace("undecided", "reproduced"))
+    with pytest.raises(UserError, match="has been changed since it was written"):
+        inspect(claims)
+    (tmp_path / "claims.csv").write_text("id\n")
+    with pytest.raises(UserError, match="inspect one of"):
+        inspect(tmp_path / "claims.csv")
+    with pytest.raises(UserError, match="is a folder: one file of a run is needed"):
+        inspect(tmp_path)

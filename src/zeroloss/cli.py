@@ -274,7 +274,11 @@ def _judge(plan: Any, study: str, results: Path) -> None:
     path = results / "claims" / f"{study}.csv"
     for claim in pd.read_csv(path, keep_default_na=False).itertuples():
         print(f"{claim.verdict:<11} {claim.statement}\n{'':<11} measured {claim.measured}; expected {claim.expected}")
+        if claim.note:
+            print(f"{'':<11} {claim.note}")
     print(path)
+    if plan.scale == "tiny":
+        print("scale tiny: toy sizes, whose verdicts show that everything runs and say nothing about the paper")
 
 
 def _cost(given: argparse.Namespace) -> None:

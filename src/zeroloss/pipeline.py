@@ -28,7 +28,15 @@ Order = Mapping[str, Any]
 # step -> what its order holds besides its name and key, with the type of each
 _ORDERS: dict[str, dict[str, type]] = {
     "dataset": {"recipe": dict, "sources": dict, "code": str},
-    "cell": {"study": str, "parameters": dict, "datasets": dict, "resumable": bool, "gpu": bool, "code": str},
+    "cell": {
+        "study": str,
+        "parameters": dict,
+        "datasets": dict,
+        "inputs": list,
+        "resumable": bool,
+        "gpu": bool,
+        "code": str,
+    },
     "cells": {"study": str, "cells": dict},
     "metrics": {"study": str, "cells": dict},
     "figures": {"study": str, "settings": dict, "metrics": str, "scale": str, "figures": dict},
@@ -50,6 +58,8 @@ def check_order(step: str, order: Any) -> None:
         isinstance(own, dict) and isinstance(own.get("name"), str) for own in order[step].values()
     ):
         raise UserError(f"the job's order holds something under {step!r} that is no order of its own")
+    if step == "cell" and sorted(map(str, order["inputs"])) != sorted(order["datasets"]):
+        raise UserError("the job's order has other 'inputs' than 'datasets'")
     if step == "cells":
         for own in order["cells"].values():
             check_order("cell", own)
@@ -74,7 +84,7 @@ def _check_key(path: Path, expected: str) -> None:
     if found != expected:
         raise UserError(
             f"{path} was made with other settings, data or code (key {str(found)[:8]}, expected {expected[:8]}): "
-            "delete it and run again"
+            "give the settings of that run, or delete it and run again"
         )
 
 
@@ -108,9 +118,9 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
-    paths = [results / "datasets" / f"{name}.npz" for name in order["datasets"]]
-    for path, key in zip(paths, order["datasets"].values(), strict=True):
-        _check_key(path, key)
+    paths = [results / "datasets" / f"{name}.npz" for name in order["inputs"]]
+    for path, name in zip(paths, order["inputs"], strict=True):
+        _check_key(path, order["datasets"][name])
     study = _study(order["study"])
     datasets = [Dataset.read(path) for path in paths]
     checkpoints = Checkpoints(results / "checkpoints" / order["study"] / order["name"], order["key"])
@@ -123,7 +133,7 @@ def run_cell(order: Order, results: Path, device: str, threads: int = 1, quiet: 
         table = study.run(order["parameters"], datasets, device=chosen, quiet=quiet, **more)
     provenance = {name: order[name] for name in ("key", "study", "name", "parameters", "datasets", "code")}
     # what was read, whichever machine made it: a key tells only how it was to be made
-    provenance["data"] = {name: data.checksum() for name, data in zip(order["datasets"], datasets, strict=True)}
+    provenance["data"] = {name: data.checksum() for name, data in zip(order["inputs"], datasets, strict=True)}
     hardware = torch.cuda.get_device_name() if chosen == "cuda" else "cpu"
     processor = torch.backends.cpu.get_cpu_capability()
     provenance |= {"versions": versions(), "device": hardware, "processor": processor, "threads": threads}

@@ -10,6 +10,7 @@ An *order* is the JSON document that one job of the workflow gets; it holds the 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +106,8 @@ class Plan:
             "parameters": dict(cell.parameters),
             "resumable": cell.resumable,
             "datasets": {dataset: self.dataset(dataset)["key"] for dataset in cell.datasets},
+            # a job's order comes with sorted keys, and ``run`` gets its data sets in the order that the cell declares
+            "inputs": list(cell.datasets),
         }
         order = _order(content, name=name, code=fingerprint(self.studies[study].run, pipeline.run_cell))
         # a cell that only a CPU computes gets no GPU, whatever the device; like the device it is no part of the key
@@ -199,7 +202,9 @@ class Plan:
 
 
 def _order(content: Order, **more: Any) -> Order:
-    return {**content, **more, "key": digest({**content, **more})}
+    # the very form in which a job gets it: a step must not see another order of keys, or tuples, where it is called here
+    order: Order = json.loads(json.dumps({**content, **more}, sort_keys=True))
+    return {**order, "key": digest(order)}
 
 
 def make_plan(scale: str | None = None, overrides: Mapping[str, Any] | None = None, folder: Path | None = None) -> Plan:

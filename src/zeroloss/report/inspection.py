@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from zeroloss import checksums
 from zeroloss.errors import UserError
 from zeroloss.storage import METADATA_KEY, read_provenance
 
@@ -19,13 +20,16 @@ def inspect(path: Path) -> dict[str, Any]:
     """How a file was made: key, settings or parameters, seeds, data sets, code, versions, devices.
 
     Pictures (.pdf, .svg, .png) and tables (.md, .tex, and .csv with its .md beside it) carry what .parquet and .npz do;
-    those of a figure or table are its study's, with all cells behind it.
+    those of a figure or table are its study's, with all cells behind it. Claims of a study (.csv in the folder ``claims``)
+    are judged from its metrics, whose provenance is theirs.
 
     Raises:
         UserError: the file is missing, damaged, carries no provenance or is of a kind that cannot; a .csv has been
             changed since it was written.
     """
     suffix = path.suffix.lower()
+    if not path.is_file():
+        raise UserError(f"{path} is {'a folder' if path.is_dir() else 'missing'}: one file of a run is needed")
     if suffix in (".parquet", ".npz"):
         return read_provenance(path)
     if suffix == ".csv":
@@ -49,9 +53,14 @@ def inspect(path: Path) -> dict[str, Any]:
 
 
 def _of_csv(path: Path) -> dict[str, Any]:
-    beside = path.with_suffix(".md")
-    if not path.is_file():
-        raise UserError(f"{path} is missing")
+    beside, results = path.with_suffix(".md"), path.absolute().parent.parent
+    if path.absolute().parent.name == "claims":
+        # claims are judged from the metrics and from nothing else that was computed
+        if checksums.damaged(results, f"claims/{path.name}"):
+            raise UserError(f"{path} has been changed since it was written")
+        return read_provenance(results / "metrics" / f"{path.stem}.parquet")
+    if path.name == "claims.csv":
+        raise UserError(f"{path} joins the claims of all studies: inspect one of claims/*.csv beside it")
     if not beside.is_file():
         raise UserError(f"{path} carries no provenance: that of a table is in the .md file beside it, which is missing")
     found = inspect(beside)

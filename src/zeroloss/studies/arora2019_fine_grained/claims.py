@@ -192,7 +192,7 @@ def judge_bound(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     return Judgement(
         expected="at most 1",
         measured=f"{ratio:.2f} (largest test loss over its bound)",
-        spread=f"{len(table)} predictors; the complexity is below 1, so that it says something, for {telling:.0%}",
+        spread=f"{len(table)} predictors; the complexity is below 1, so that it says something, for {telling:.0%} of them",
         tolerance="1.5 / sqrt(test images), added to the bound",
         verdict=verdict,
         note="least and largest complexity: "

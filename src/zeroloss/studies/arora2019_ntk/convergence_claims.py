@@ -147,10 +147,12 @@ def judge_flow(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     wide = not all(half <= 0.1 for half in halves)
     return Judgement(
         expected="0",
-        measured=", ".join(f"{e.mean:.3f} {PLACES[place]}" for place, e in worst.items()),
+        measured=", ".join(f"{e.mean:.3f} {PLACES[place]}" for place, e in worst.items())
+        + f" (kappa = {max(settings.convergence.scales):g})",
         spread="95 % t intervals: " + ", ".join(f"± {half:.2g}" for half in halves),
         tolerance="0.1; undecided where an interval is wider than that",
         verdict="undecided" if wide else "reproduced" if max(values) <= 0.1 else "differs",
+        note="judged at the largest kappa: with smaller ones weights move farther, and the figure shows runs leave the limit",
     )
 
 

@@ -51,9 +51,11 @@ def _verdict(found: dict[tuple[float, int], Estimate], rate: Rate, room: Callabl
 
 def _outside(found: dict[tuple[float, int], Estimate], rate: Rate, room: Callable[[float, int], float]) -> str:
     """Which exponents are not within the tolerance, and why that may be."""
-    outside = [(s, d) for (s, d), one in found.items() if abs(one.mean - rate(s, d)) > room(s, d) + one.half_width]
+    off = {key: abs(one.mean - rate(*key)) - room(*key) for key, one in found.items()}
+    outside = [key for key, by in off.items() if by > found[key].half_width]
+    barely = [f"s = {s:g}, d = {d}" for (s, d), by in off.items() if 0 < by <= found[s, d].half_width]
     if not outside:
-        return ""
+        return f"only the interval reaches into the tolerance: {'; '.join(barely)}" if barely else ""
     steep = all(found[key].mean > rate(*key) for key in outside)
     why = (
         "; all too steep, probably because with so few points for the dimension coarse features are still being learned"
@@ -117,7 +119,12 @@ def judge_cube(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """
     found = exponents(metrics, settings, "cube", False, "error")
     return _judgement(
-        found, theory.rate, cube_room(settings), "s / d", f"the interval meets s / d ± ({ROOM:.0%} + spacing / d)"
+        found,
+        theory.rate,
+        cube_room(settings),
+        "s / d",
+        f"the interval meets s / d ± ({ROOM:.0%} + h / d), "
+        "h the mean distance of neighbours; at s = 1/2 and d >= 6 that is as much as s / d itself",
     )
 
 

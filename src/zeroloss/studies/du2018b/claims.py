@@ -278,7 +278,9 @@ def judge_labels(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread=f"{len(stuck)} runs stand still above 0.01, {len(open_)} are above it and falling",
         tolerance="0.01",
         verdict=verdict,
-        note="largest over seeds and problems: " + "; ".join(notes),
+        note=("at this step size deep fully connected networks hardly move; " if len(stuck) else "")
+        + "largest over seeds and problems: "
+        + "; ".join(notes),
     )
 
 

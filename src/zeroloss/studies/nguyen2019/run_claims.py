@@ -90,7 +90,12 @@ def _judge_cnn(metrics: pd.DataFrame, activation: str, variant: str, trains: boo
         tolerance="at least 50 points above chance" if trains else "at most 5 points above chance",
         verdict=verdict,
         note=f"{finals['architecture'].iloc[0]} with {int(finals['neurons'].iloc[0])} hidden neurons on "
-        f"{int(finals['samples'].iloc[0])} images of {finals['data_title'].iloc[0]}, {int(finals['epoch'].iloc[0])} epochs",
+        f"{int(finals['samples'].iloc[0])} images of {finals['data_title'].iloc[0]}, {int(finals['epoch'].iloc[0])} epochs"
+        + (
+            "; perhaps too few epochs for so deep and narrow a network without normalisation"
+            if trains and wrong
+            else ""
+        ),
     )
 
 

@@ -76,6 +76,10 @@ def judge_near_identity_plateau(metrics: pd.DataFrame, settings: Settings) -> Ju
         spread=f"{len(settings.seeds)} seeds, depths {', '.join(map(str, settings.escape.depths))}",
         tolerance=f"none; a plateau is {_PLATEAU}",
         verdict="reproduced" if stuck == len(table) else "differs",
+        note=""
+        if stuck == len(table)
+        else "the others go past the saddle at a distance, probably because near identity is balanced only nearly: they slow "
+        "down for less than such a window",
     )
 
 

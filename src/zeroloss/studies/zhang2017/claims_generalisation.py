@@ -183,7 +183,14 @@ def judge_regularised_random(metrics: pd.DataFrame, settings: Settings) -> Judge
         spread=f"means over {len(settings.sizes.table_seeds)} seed(s)",
         tolerance=f"at least {FITTED:.0%}",
         verdict=verdict,
-        note=f"cut off while the loss still fell: {', '.join(missed)}" if verdict == "undecided" else "",
+        note=f"{'cut off while the loss still fell' if verdict == 'undecided' else 'not fitted'}: {', '.join(missed)}"
+        + (
+            "; probably the network is too small for copies of images that are new in every epoch"
+            if verdict == "differs"
+            else ""
+        )
+        if missed
+        else "",
     )
 
 
