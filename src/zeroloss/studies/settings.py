@@ -18,6 +18,8 @@ LayerCount = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 PointCount = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 StepSize = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# c in a step size c / (largest eigenvalue): from 2 on gradient descent diverges
+StableStep = Annotated[float, Field(gt=0, lt=2)]
 
 
 def distinct(values: list[int]) -> list[int]:

@@ -11,7 +11,7 @@ from zeroloss.datasets.image_classes import ImageClasses
 from zeroloss.datasets.image_split import ImageSplit
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import ImageChoice, ImageSource, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import ImageChoice, ImageSource, PositiveCount, Seeds, StableStep, StepSize, Widths
 
 Depths = Annotated[Widths, Len(min_length=1)]
 # the kernel with pooling, whose first and last layers are not trained, starts at depth 3
@@ -57,7 +57,7 @@ class ConvergenceSettings(StudySettings):
     classes: Annotated[list[Annotated[int, Field(ge=0, le=65_535, strict=True)]], Len(2, 2)] = Field(
         description="the two image classes: +1 and -1"
     )
-    relative_step: Annotated[float, Field(gt=0, lt=2)] = Field(description="eta over 1 / lambda_max(K)")
+    relative_step: StableStep = Field(description="eta over 1 / lambda_max(K)")
     tolerance: StepSize = Field(description="relative training residual at which a run ends")
     most_steps: PositiveCount = Field(description="steps at most")
 

@@ -69,7 +69,9 @@ class DescentSettings(StudySettings):
     dimension: Dimension
     widths: HiddenWidths = Field(description="hidden widths m of Corollary 4.1")
     steps: PositiveCount = Field(description="full-batch gradient steps")
-    relative_step: StepSize = Field(description="Corollary 4.1: step size over 2/lambda_max(H-infinity)")
+    relative_step: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Corollary 4.1: step size over 2/lambda_max(H-infinity); from 1 on gradient descent diverges"
+    )
     sweep_widths: Widths = Field(description="hidden widths m of the sweep of step sizes")
     sweep_relative_steps: Fractions = Field(description="step sizes of the sweep over 2/lambda_max(H-infinity)")
 

@@ -11,7 +11,7 @@ from zeroloss.datasets.image_classes import ImageClasses
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.datasets.sphere import SpherePoints
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import LayerCount, PositiveCount, Seeds, StepSize, Widths, distinct
+from zeroloss.studies.settings import LayerCount, PositiveCount, Seeds, StableStep, StepSize, Widths, distinct
 
 ARCHITECTURES = ("fully_connected", "resnet", "conv_resnet")
 NAMES = {"fully_connected": "fully connected", "resnet": "ResNet", "conv_resnet": "convolutional ResNet"}
@@ -79,7 +79,7 @@ class Settings(StudySettings):
     two_classes: Annotated[
         list[Annotated[int, Field(ge=0, le=9, strict=True)]], Len(2, 2), AfterValidator(distinct)
     ] = Field(description="the two digits of the two-class problem")
-    relative_step: StepSize = Field(description="c in eta = c / lambda_max of the limit of the sum of all G^(h)")
+    relative_step: StableStep = Field(description="c in eta = c / lambda_max of the limit of the sum of all G^(h)")
     limits: LimitSettings = Field(description="least eigenvalue of K^(H) against depth")
     sphere: TrainingSettings = Field(description="training on the sphere with labels N(0, 1)")
     digits: TrainingSettings = Field(description="training on digits with true and with random labels")

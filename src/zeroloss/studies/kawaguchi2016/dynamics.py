@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.errors import UserError
 from zeroloss.randomness import numpy_generator
 from zeroloss.studies.kawaguchi2016.family import FLAT, data_set, describe, points, stacked
 from zeroloss.theory import kawaguchi2016 as theory
@@ -83,7 +84,12 @@ def _found(parameters: Mapping[str, Any], one: theory.Problem, depth: int, seed:
         for scale in parameters["scales"]
         for steps in parameters["descents"]
     ]
-    theta = levenberg_marquardt(torch.cat(begins), model, parameters["steps"])
+    started = torch.cat(begins)
+    if not torch.isfinite(started).all():
+        raise UserError(
+            f"search.descent_step is {parameters['descent_step']:g}: gradient descent diverges with it, take a smaller step"
+        )
+    theta = levenberg_marquardt(started, model, parameters["steps"])
     gradient, exact = model(theta)
     layers = net.split(theta)
     excess = excess_and_gradient(layers, gram, solution)[0] - one.optimum_excess(width)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from zeroloss.datasets.recipes import Recipe
 from zeroloss.studies.contract import Cell, Cost, StudySettings
-from zeroloss.studies.settings import LayerCounts, PointCount, PositiveCount, Seeds, StepSize
+from zeroloss.studies.settings import LayerCounts, PointCount, PositiveCount, Seeds, StableStep, StepSize
 from zeroloss.theory import kawaguchi2016 as theory
 
 
@@ -52,7 +52,7 @@ class SearchSettings(StudySettings):
 class EscapeSettings(StudySettings):
     """Gradient descent from near each saddle of the family."""
 
-    relative_step: StepSize = Field(description="c in the step size c / (largest Hessian eigenvalue of the family)")
+    relative_step: StableStep = Field(description="c in the step size c / (largest Hessian eigenvalue of the family)")
     directions: PositiveCount = Field(description="random directions of the perturbation, for each data set")
     perturbations: Sizes = Field(description="distances delta of the starts from strict saddles")
     degenerate_perturbations: Sizes = Field(description="distances delta from saddles without negative eigenvalue")

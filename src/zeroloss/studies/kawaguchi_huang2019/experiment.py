@@ -18,6 +18,7 @@ from zeroloss.studies.settings import (
     PositiveCount,
     Seed,
     Seeds,
+    StableStep,
     StepSize,
     Widths,
 )
@@ -69,9 +70,7 @@ class GeneralisationSettings(StudySettings):
     test_samples: PositiveCount = Field(description="test images")
     steps: PositiveCount = Field(description="full-batch steps of the last layer")
     points_per_decade: PositiveCount = Field(description="steps recorded in each factor of ten")
-    relative_step: Annotated[float, Field(gt=0, lt=2)] = Field(
-        description="c in eta = c / (zeta lambda_max(K / n)); 2 and above diverges"
-    )
+    relative_step: StableStep = Field(description="c in eta = c / (zeta lambda_max(K / n)); 2 and above diverges")
     margin: StepSize = Field(description="rho of the margin loss and of the bound")
     bound_scale: Annotated[float, Field(ge=1)] = Field(
         description="the bound's varsigma, fixed in advance; large enough to resolve the norm"

@@ -8,7 +8,7 @@ from annotated_types import Len
 from pydantic import Field
 
 from zeroloss.studies.contract import StudySettings
-from zeroloss.studies.settings import PointCount, PositiveCount, Seeds, StepSize, Widths
+from zeroloss.studies.settings import PointCount, PositiveCount, Seeds, StableStep, StepSize, Widths
 
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Distance = Annotated[float, Field(ge=1e-12, le=1, allow_inf_nan=False)]
@@ -35,7 +35,7 @@ class ApproachSettings(StudySettings):
     dimension: PositiveCount = Field(description="input dimension d")
     widths: Widths = Field(description="hidden widths m")
     distances: Distances = Field(description="distances eps of the pair, in (0, 1]")
-    relative_step: StepSize = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
+    relative_step: StableStep = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
     threshold: Threshold
     most_steps: PositiveCount = Field(description="steps after which a run is given up as not trained")
 
@@ -47,7 +47,7 @@ class WidthSettings(StudySettings):
     samples: Widths = Field(description="numbers of inputs n, with d = n")
     fixed_dimension: PositiveCount = Field(description="d of the second series")
     fixed_samples: Widths = Field(description="numbers of inputs n of the second series, with d fixed")
-    relative_step: StepSize = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
+    relative_step: StableStep = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
     threshold: Threshold
     largest_width: PositiveCount = Field(description="width at which the search gives up")
     resolution: StepSize = Field(description="relative accuracy at which the bisection over m stops")
@@ -63,7 +63,7 @@ class OutputLawSettings(StudySettings):
     dimension: PositiveCount = Field(description="input dimension d")
     widths: Widths = Field(description="hidden widths m")
     steps: PositiveCount = Field(description="full-batch gradient steps")
-    relative_step: StepSize = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
+    relative_step: StableStep = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
     threshold: Threshold
 
 
@@ -76,7 +76,7 @@ class RadiusSettings(StudySettings):
     width: PositiveCount = Field(description="hidden width m")
     radii: Annotated[list[StepSize], Len(min_length=2)] = Field(description="radii of the spheres")
     steps: PositiveCount = Field(description="full-batch gradient steps")
-    relative_step: StepSize = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
+    relative_step: StableStep = Field(description="c in the step size eta = c / lambda_max(H-infinity)")
     spectrum_points: PointCount = Field(description="steps, evenly spaced in log(step), with eigenvalues of H(k)")
 
 
@@ -88,7 +88,9 @@ class MethodSettings(StudySettings):
     dimension: PositiveCount = Field(description="input dimension d")
     width: PositiveCount = Field(description="hidden width m")
     steps: PositiveCount = Field(description="full-batch steps")
-    relative_step: StepSize = Field(description="c in gradient descent's step c / lambda_max(H-infinity), square loss")
+    relative_step: StableStep = Field(
+        description="c in gradient descent's step c / lambda_max(H-infinity), square loss"
+    )
     logistic_factor: StepSize = Field(description="steps of gradient methods are this times longer for logistic loss")
     adam_step: StepSize = Field(description="step size of Adam")
     adam_momentum: Fraction = Field(description="beta_1 of Adam")
