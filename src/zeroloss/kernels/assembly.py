@@ -14,23 +14,35 @@ Block = Callable[[slice, slice], torch.Tensor]
 """(rows, columns) -> the block of each of k matrices, shape (k, rows, columns)."""
 
 
-def require_memory(bytes_needed: int, device: torch.device, what: str) -> None:
+FEWER_SAMPLES = (
+    "use float32 or fewer samples, or never form the matrix (kernels.tiled_solve takes the kernel itself, tile by tile)"
+)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had: of the GPU, or of the machine and under this process's limit (``ulimit -v``)."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import resource
+
+    import psutil
+
+    free = psutil.virtual_memory().available
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        free = min(free, max(0, limit - psutil.Process().memory_info().vms))
+    return free
+
+
+def require_memory(bytes_needed: int, device: torch.device, what: str, advice: str = FEWER_SAMPLES) -> None:
     """Stop where a matrix does not fit.
 
     Raises:
-        UserError: one sentence with what is needed, what is free and what to do instead.
+        UserError: one sentence with what is needed, what is free and what to do instead (``advice``).
     """
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        import psutil
-
-        free = psutil.virtual_memory().available
+    free = free_memory(device)
     if bytes_needed > free:
-        raise UserError(
-            f"{what} need {bytes_needed / 2**30:.3g} GiB and {free / 2**30:.3g} GiB are free: use float32 or fewer "
-            "samples, or never form the matrix (kernels.tiled_solve takes the kernel itself, tile by tile)"
-        )
+        raise UserError(f"{what} need {bytes_needed / 2**30:.3g} GiB and {free / 2**30:.3g} GiB are free: {advice}")
 
 
 def assemble(

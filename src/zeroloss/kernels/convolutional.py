@@ -17,15 +17,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from zeroloss.checkpoint import Checkpoints
 from zeroloss.errors import UserError
-from zeroloss.kernels.assembly import assemble
+from zeroloss.kernels.arguments import finite_lengths, require_tensor
+from zeroloss.kernels.assembly import assemble, require_memory
 from zeroloss.kernels.dual_activation import relu_pairs
 
 # c_sigma / q^2: relu's 2 over nine pixels of a patch
 FACTOR = 2.0 / 9.0
+# arrays of a block that are alive at once, with pooling and without (peaks of resident memory, one pair of images)
+ARRAYS = {True: 6, False: 13}
 # entries of one array of a block: a few stay in a core's cache; a GPU wants more at once
 ENTRIES = {"cpu": 1 << 16, "cuda": 1 << 26}
 
@@ -54,8 +58,8 @@ class ConvolutionalKernel:
     """CNTK between images.
 
     Attributes:
-        depths: d = convolutions + 1, at least 2 (3 where first and last layer are not trained); all come from one pass at
-            the cost of the largest.
+        depths: a tuple or list of d = convolutions + 1, at least 2 (3 where first and last layer are not trained); all
+            come from one pass at the cost of the largest.
         pooling: CNTK-GAP where true, CNTK-V otherwise.
         all_trained: whether first and last layer are trained too; None for the authors' choice: not with pooling.
 
@@ -70,6 +74,8 @@ class ConvolutionalKernel:
     all_trained: bool | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.depths, tuple | list) or not all(isinstance(d, int | np.integer) for d in self.depths):
+            raise UserError(f"depths is {self.depths!r}: it takes a tuple of whole numbers, one or more, such as (3,)")
         least = 2 if self.trained else 3
         if not self.depths or min(self.depths) < least:
             raise UserError(
@@ -94,7 +100,8 @@ class ConvolutionalKernel:
         """One matrix for each depth, shape (depths, n, n').
 
         Of a symmetric matrix only the upper triangle is computed, and equal pixels of equal images have correlation
-        exactly 1. Cost: n n' P^2 Q^2 entries per layer with pooling, n n' P Q without.
+        exactly 1. Cost: n n' P^2 Q^2 entries per layer with pooling, n n' P Q without. Memory: the result, and
+        :data:`ARRAYS` arrays of the entries of one block, which is one pair of images at least.
 
         Args:
             x: images, float32 or float64, shape (n, channels, P, Q), CPU or GPU.
@@ -104,7 +111,7 @@ class ConvolutionalKernel:
             quiet: show no progress.
 
         Raises:
-            UserError: shapes or types are wrong, or memory is short.
+            UserError: shapes or types are wrong, an image has entries that are not finite, or memory is short.
         """
         symmetric = z is None
         other = x if z is None else z
@@ -120,6 +127,14 @@ class ConvolutionalKernel:
         pixels = x.shape[2] * x.shape[3]
         per_pair = pixels**2 if self.pooling else pixels
         edge = max(1, int((ENTRIES.get(x.device.type, ENTRIES["cpu"]) / per_pair) ** 0.5))
+        rows_columns = f"{x.shape[2]} x {x.shape[3]}"
+        of_pair = "pairs of pixels" if self.pooling else "pixels"
+        arrays = ARRAYS[bool(self.pooling)]
+        block_bytes = arrays * min(edge, len(x)) * min(edge, len(other)) * per_pair * x.element_size()
+        require_memory(
+            block_bytes, x.device, f"{name}: {arrays} arrays over the {of_pair} of images of {rows_columns}, {x.dtype},",
+            f"take images of fewer pixels{' (memory grows with the square of their number)' * self.pooling} or float32",
+        )  # fmt: skip
         return assemble(
             block, len(self.depths), len(x), len(other), symmetric=symmetric, edge=edge, like=x,
             checkpoints=checkpoints, name=name, quiet=quiet,
@@ -188,13 +203,11 @@ def _common(high: slice, wide: slice) -> list[tuple[int, int]]:
 
 
 def _check_images(x: torch.Tensor, z: torch.Tensor) -> None:
-    for images in (x, z):
-        if images.ndim != 4 or images.dtype not in (torch.float32, torch.float64):
-            raise UserError(
-                f"images have shape {tuple(images.shape)} and type {images.dtype}: it takes (n, channels, rows, columns), "
-                "float32 or float64"
-            )
-    if x.shape[1:] != z.shape[1:] or x.dtype != z.dtype:
+    for images in (x,) if z is x else (x, z):
+        require_tensor(images, "images", "(n, channels, rows, columns)", 4)
+        finite_lengths(images, "image")
+    if x.shape[1:] != z.shape[1:] or x.dtype != z.dtype or x.device != z.device:
         raise UserError(
-            f"the two sets of images differ: {tuple(x.shape[1:])} and {tuple(z.shape[1:])}, {x.dtype} and {z.dtype}"
+            f"the two sets of images differ: {tuple(x.shape[1:])} and {tuple(z.shape[1:])}, {x.dtype} and {z.dtype}, "
+            f"{x.device} and {z.device}"
         )

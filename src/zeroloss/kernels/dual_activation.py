@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from zeroloss.errors import UserError
@@ -20,6 +21,9 @@ _BLOCK = 1 << 18
 
 # relative error of a variance, above which the quadrature is refused; a kink or a steep activation shows here
 QUADRATURE_TOLERANCE = 1e-5
+
+# of the quadrature, per dimension: one pair of inputs then takes arrays of 128 MB
+MOST_NODES = 4000
 
 OfVariances = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 OfPairs = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
@@ -49,16 +53,19 @@ def dual_activation(activation: str | Activation, nodes: int = 100) -> DualActiv
 
     Args:
         activation: relu, erf, softplus or tanh, or an ``Activation(value, slope)``.
-        nodes: of the quadrature, per dimension; unused by relu and erf.
+        nodes: of the quadrature, per dimension, 1 to :data:`MOST_NODES`; unused by relu and erf.
 
     Raises:
-        UserError: the name is unknown; later, that the nodes are too few for a variance (twice as many tell).
+        UserError: the name is unknown or ``nodes`` is no such number; later, that the nodes are too few for a variance
+            (twice as many tell), or that the activation is not finite at one.
 
     >>> dual_activation("relu").normaliser
     2.0
     >>> round(dual_activation("tanh").normaliser, 6)
     2.536175
     """
+    if not isinstance(nodes, int | np.integer) or not 1 <= nodes <= MOST_NODES:
+        raise UserError(f"nodes is {nodes!r}: it takes a whole number from 1 to {MOST_NODES}")
     if activation == "relu":
         return DualActivation(_relu_variances, relu_pairs)
     if activation == "erf":
@@ -124,11 +131,20 @@ def _quadrature(sigma: Activation, nodes: int) -> DualActivation:
              for f in (sigma.value, sigma.slope)]
             for z, w in ((points, weights), finer)
         )  # fmt: skip
-        error = max(float((a / b - 1).abs().max()) for a, b in zip(found, finest, strict=True))
-        if not error <= QUADRATURE_TOLERANCE:
+        # both are zero at variance 0 where the activation is zero at 0: no error; a tensor's maximum hands a NaN on
+        tiny = torch.finfo(torch.float64).tiny
+        errors = [(a - b).abs() / b.abs().clamp(min=tiny) for a, b in zip(found, finest, strict=True)]
+        error = float(torch.stack(errors).max())
+        if not math.isfinite(error):
             raise UserError(
-                f"{nodes} nodes of quadrature leave an error of {error:.1e} at variance {float(variance.max()):.3g}: "
-                f"take more nodes, or inputs of smaller length (at most {QUADRATURE_TOLERANCE:g} is let through)"
+                f"the activation is not finite at some of {nodes} or {2 * nodes} nodes of quadrature at variance "
+                f"{float(variance.max()):.3g}: take inputs of smaller length, fewer nodes or another activation"
+            )
+        if error > QUADRATURE_TOLERANCE:
+            raise UserError(
+                f"{nodes} nodes of quadrature leave an error of {error:.1e} at variance {float(variance.max()):.3g} and "
+                f"{QUADRATURE_TOLERANCE:g} is let through: take more nodes ({MOST_NODES} at most; the time grows with "
+                "their square), or inputs of smaller length"
             )
         return found[0].to(variance), found[1].to(variance)
 

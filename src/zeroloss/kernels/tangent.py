@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from zeroloss.checkpoint import Checkpoints
 from zeroloss.errors import UserError
+from zeroloss.kernels.arguments import finite_lengths, require_tensor
 from zeroloss.kernels.assembly import assemble
 from zeroloss.kernels.dual_activation import dual_activation
 from zeroloss.networks.deep import Activation
@@ -53,7 +55,11 @@ class TangentKernel:
         bias_variance: b, e.g. Jacot's beta^2.
         input_scale: a; 1 / d in the parametrisation of Jacot et al.
         unit_inputs: refuse inputs that are not of unit length (the theory of Arora et al. takes them).
-        nodes: of the quadrature, per dimension; unused by relu and erf.
+        nodes: of the quadrature, per dimension, 1 to 4000; unused by relu and erf.
+
+    In float32 an entry of two equal or almost parallel inputs is below the diagonal by up to 1e-3 of it (arccos and arcsin
+    keep half the digits there), so two equal inputs do not make the matrix singular: take float64 where inputs may
+    repeat. ``regression.interpolate`` finds such pairs in most float32 matrices, not in all.
 
     >>> x = torch.eye(2, dtype=torch.float64)
     >>> TangentKernel(depth=1)(x)        # off the diagonal: 1 / pi, no common direction at the start
@@ -73,11 +79,11 @@ class TangentKernel:
     nodes: int = 100
 
     def __post_init__(self) -> None:
-        if self.depth < 0:
-            raise UserError(f"depth is {self.depth}: a network has 0 hidden layers or more")
+        if not isinstance(self.depth, int | np.integer) or self.depth < 0:
+            raise UserError(f"depth is {self.depth!r}: a network has 0 hidden layers or more, a whole number")
         if self.weight_variance is not None and not self.weight_variance > 0:
             raise UserError(f"weight_variance is {self.weight_variance:g}: it must be above 0, or None for c_sigma")
-        if self.bias_variance < 0 or not self.input_scale > 0:
+        if not self.bias_variance >= 0 or not self.input_scale > 0:
             raise UserError(
                 f"bias_variance is {self.bias_variance:g} and input_scale {self.input_scale:g}: "
                 "the first must not be negative, the second must be above 0"
@@ -92,7 +98,15 @@ class TangentKernel:
         return dual_activation(self.activation, self.nodes).normaliser
 
     def diagonal(self, x: torch.Tensor) -> Kernels:
-        """K(x_i, x_i) without rounding errors of arccos: variances pass through the layers on their own; shape (n,)."""
+        """K(x_i, x_i) without rounding errors of arccos: variances pass through the layers on their own; shape (n,).
+
+        Args:
+            x: inputs, float32 or float64, shape (n, d).
+
+        Raises:
+            UserError: as :meth:`kernels`.
+        """
+        _check_inputs(x, x, self.unit_inputs)
         variances = self._variances(x)
         tangent, dual = variances[0], dual_activation(self.activation, self.nodes)
         for here, above in pairwise(variances):
@@ -129,7 +143,8 @@ class TangentKernel:
             quiet: show no progress.
 
         Raises:
-            UserError: shapes or types are wrong, a length is not 1 where ``unit_inputs``, or memory is short.
+            UserError: shapes or types are wrong, an input has entries that are not finite, a length is not 1 where
+                ``unit_inputs``, the quadrature has too few nodes, or memory is short.
         """
         nngp, ntk = self._matrices(x, z, 2, checkpoints, name, quiet)
         return Kernels(nngp, ntk)
@@ -184,21 +199,18 @@ def _even(variances: torch.Tensor) -> bool:
 
 
 def _check_inputs(x: torch.Tensor, z: torch.Tensor, unit: bool) -> None:
-    for inputs in (x, z):
-        if inputs.ndim != 2 or inputs.dtype not in (torch.float32, torch.float64):
-            raise UserError(
-                f"inputs have shape {tuple(inputs.shape)} and type {inputs.dtype}: it takes rows (n, d), "
-                "float32 or float64"
-            )
+    for inputs in (x,) if z is x else (x, z):
+        require_tensor(inputs, "inputs", "rows (n, d)", 2)
+        lengths = finite_lengths(inputs, "input")
         if unit:
-            lengths = inputs.norm(dim=1)
             worst = int((lengths - 1).abs().argmax())
             if abs(float(lengths[worst]) - 1) > UNIT_TOLERANCE:
                 raise UserError(
                     f"input {worst} has length {float(lengths[worst]):.6g}: inputs of unit length are assumed; divide "
                     "each by its length, or set unit_inputs=False"
                 )
-    if x.shape[1] != z.shape[1] or x.dtype != z.dtype:
+    if x.shape[1] != z.shape[1] or x.dtype != z.dtype or x.device != z.device:
         raise UserError(
-            f"the two sets of inputs differ: {x.shape[1]} and {z.shape[1]} dimensions, {x.dtype} and {z.dtype}"
+            f"the two sets of inputs differ: {x.shape[1]} and {z.shape[1]} dimensions, {x.dtype} and {z.dtype}, "
+            f"{x.device} and {z.device}"
         )

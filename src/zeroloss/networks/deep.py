@@ -49,8 +49,11 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def gauss_hermite(nodes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Nodes and weights of E_{z ~ N(0, 1)} f(z) = sum_k w_k f(z_k), float64, shapes (nodes,)."""
-    points, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    """Nodes and weights of E_{z ~ N(0, 1)} f(z) = sum_k w_k f(z_k), float64, shapes (nodes,); good for thousands of nodes."""
+    # numpy's rule overflows from about 380 nodes on
+    from scipy.special import roots_hermitenorm
+
+    points, weights = roots_hermitenorm(nodes)
     return torch.from_numpy(points), torch.from_numpy(weights / weights.sum())
 
 
