@@ -251,6 +251,9 @@ def test_plateau_judges():
     assert claims.judge_plateau_heights(clean, SETTINGS).verdict == "reproduced"
     dirty = table(escape("zas", [(1, 0.7)]), escape("near_identity", [(1, 0.5)]))
     assert claims.judge_zas_no_plateau(dirty, SETTINGS).verdict == "differs"
+    # a run that diverges has no plateau, and says nothing about saddles
+    lost = clean.assign(diverged_at=clean["diverged_at"].where(clean["part"] != "escape_end", 3))
+    assert claims.judge_zas_no_plateau(lost, SETTINGS).verdict == "undecided"
     assert claims.judge_near_identity_plateau(dirty, SETTINGS).verdict == "differs"
     assert claims.judge_plateau_heights(dirty, SETTINGS).verdict == "differs"
     assert claims.judge_plateau_heights(escape("zas", []).assign(height=0.0), SETTINGS).verdict == "undecided"

@@ -39,6 +39,12 @@ def _plateau_counts(metrics: pd.DataFrame, start: str) -> pd.DataFrame:
     return ends[[*key, "iterations", "diverged_at"]].merge(counts, how="left", on=key).fillna({"plateaus": 0})
 
 
+def _diverged(table: pd.DataFrame) -> str:
+    """That runs diverged, which have no plateau whatever they would meet; '' where none did."""
+    lost = int((table["diverged_at"] >= 0).sum())
+    return f"{lost} of {len(table)} runs diverged: take a smaller step" if lost else ""
+
+
 def judge_zas_no_plateau(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """No run from the zero-asymmetric start has a plateau before it is at its target.
 
@@ -46,6 +52,8 @@ def judge_zas_no_plateau(metrics: pd.DataFrame, settings: Settings) -> Judgement
     run that keeps to the theorem passes tenfold; a saddle, at which the rate vanishes, cannot. No other tolerance.
     """
     table = _plateau_counts(metrics, "zas")
+    if lost := _diverged(table):
+        return Judgement("0 runs", "not measurable", "", "", "undecided", lost)
     stuck, unreached = int((table["plateaus"] > 0).sum()), int(table["iterations"].isna().sum())
     where = ", ".join(
         f"{row.target} L={row.depth:g} seed {row.seed:g}" for row in table[table["plateaus"] > 0].itertuples()
@@ -69,6 +77,8 @@ def judge_near_identity_plateau(metrics: pd.DataFrame, settings: Settings) -> Ju
         return Judgement("every run", "not measured", "", "", "undecided", "the dimension is even")
     table = _plateau_counts(metrics, "near_identity")
     table = table[table["target"] == "minus"]
+    if lost := _diverged(table):
+        return Judgement("every run", "not measurable", "", "", "undecided", lost)
     stuck = int((table["plateaus"] > 0).sum())
     return Judgement(
         expected="every run has a plateau",

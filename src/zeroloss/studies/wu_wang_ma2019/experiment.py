@@ -104,7 +104,10 @@ def run(parameters: Mapping[str, Any], datasets: Sequence[Dataset], *, device: s
     }
     part = parameters["part"]
     with Progress(_batches(parameters), f"wu_wang_ma2019 {part}", quiet) as progress:
-        return pd.DataFrame(parts[part](parameters, datasets, device, progress))
+        table = pd.DataFrame(parts[part](parameters, datasets, device, progress))
+    if part == "escape" and "height" not in table:  # where every run diverges there is no plateau
+        table = table.assign(first=np.nan, last=np.nan, height=np.nan)
+    return table
 
 
 def _batches(parameters: Mapping[str, Any]) -> int:
@@ -204,8 +207,10 @@ def _singular_values(group: starts.Batch, rows: Rows, depth: int) -> Callable[..
         of = [row for row, number in enumerate(running) if group.runs[number].target == "minus"]
         if not of:
             return
-        values = torch.linalg.svdvals(deep_linear.product([layer[of] for layer in layers])).cpu().numpy()
-        for row, each in zip(of, values, strict=True):
+        products = deep_linear.product([layer[of] for layer in layers])
+        finite = torch.isfinite(products).all(dim=(1, 2))  # a run may diverge in the step before this record
+        values = torch.linalg.svdvals(products[finite]).cpu().numpy()
+        for row, each in zip((row for row, fine in zip(of, finite.tolist(), strict=True) if fine), values, strict=True):
             run_ = group.runs[running[row]]
             name = {"part": "singular", "start": run_.start, "seed": run_.seed, "depth": depth, "step": step}
             rows.extend({**name, "index": index, "value": value} for index, value in enumerate(each))
