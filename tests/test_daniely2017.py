@@ -191,6 +191,16 @@ def test_judges_decide_both_ways(judge, changes, verdict):
     assert judge(made_up(**changes), SETTINGS).verdict == verdict
 
 
+def test_depths_are_compared_where_both_are_there():
+    table = made_up()
+    deep = table["part"] == "built"
+    some = claims.judge_features(table[~deep | (table["dimension"] == 4)], SETTINGS)
+    assert some.verdict == "reproduced" and "d = 3" not in some.measured
+    assert some.note.endswith("left out, no depth 3 built: d = 3, 5")
+    none = claims.judge_features(table[~deep | (table["dimension"] == 2)], SETTINGS)
+    assert none.verdict == "undecided" and "nan" not in none.measured and "d = 3, 4, 5" in none.note
+
+
 def test_a_network_beyond_its_error_differs():
     table = made_up()
     table.loc[table["part"] == "built", "sup"] = 0.6

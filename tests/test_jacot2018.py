@@ -126,6 +126,16 @@ def test_bad_settings():
         Settings.model_validate(values)
 
 
+@pytest.mark.parametrize("angles", [[0.5, 0.5], [-1.0, 2 * np.pi - 1.0], [0.0, 2 * np.pi], [1e-9, -1e-9]])
+def test_an_input_may_stand_once(angles):
+    values = SETTINGS.model_dump()
+    values["function"].update(data_angles=[2.5, *angles], targets=[0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="data_angles has the same angle twice"):
+        Settings.model_validate(values)
+    values["function"].update(data_angles=[2.5], targets=[0.1])
+    assert Settings.model_validate(values).function.data_angles == [2.5]
+
+
 # ---------------------------------------------------------------- judges
 
 
@@ -192,7 +202,10 @@ def test_drift(drift, expected):
 def test_a_diverged_run_is_no_drift():
     table = kernels(lambda n: 0.0, lambda n: 1 / n)
     table.loc[(table["step"] > 0) & (table["width"] == 100), "kernel"] = np.nan
-    assert claims.judge_drift(table, SETTINGS).verdict == "differs"
+    found = claims.judge_drift(table, SETTINGS)
+    assert found.verdict == "undecided" and "training diverged" in found.note
+    table.loc[(table["step"] > 0) & (table["width"] == 100), "kernel"] = 1e6
+    assert claims.judge_drift(table, SETTINGS).verdict == "undecided", "finite, and no training either"
 
 
 def functions(spread, shift=0.0):
@@ -208,16 +221,64 @@ def functions(spread, shift=0.0):
 
 
 def test_function_judges(tiny):
-    assert claims.judge_published_function(tiny, TINY).verdict == "reproduced"
+    assert claims.judge_published_function(tiny, SETTINGS).verdict == "reproduced"
     other = tiny.copy()
     other.loc[other["part"] == "limit_function", "mean"] += 0.1
-    assert claims.judge_published_function(other, TINY).verdict == "differs"
+    assert claims.judge_published_function(other, SETTINGS).verdict == "differs"
     assert claims.judge_own_function(functions(lambda n: 1.0), SETTINGS).verdict == "reproduced"
     assert claims.judge_own_function(functions(lambda n: 1.0, shift=1.0), SETTINGS).verdict == "differs"
     assert claims.judge_own_function(functions(lambda n: 10.0), SETTINGS).verdict == "differs"
-    assert claims.judge_narrow(functions(lambda n: 50.0 if n == 50 else 1.0), SETTINGS).verdict == "reproduced"
+    assert claims.judge_narrow(functions(lambda n: 10.0 if n == 50 else 1.0), SETTINGS).verdict == "reproduced"
     assert claims.judge_narrow(functions(lambda n: 0.02 if n == 50 else 1.0), SETTINGS).verdict == "differs"
-    assert claims.judge_narrow(functions(lambda n: 1.0), SETTINGS).verdict == "undecided"
+    undecided = claims.judge_narrow(functions(lambda n: 1.0), SETTINGS)
+    assert (undecided.verdict, undecided.note) == ("undecided", "the interval contains 1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"layers": 3}, "layers"), ({"beta": 0.2}, "beta"), ({"rate": 0.5}, "rate"), ({"steps": 900}, "steps"),
+        ({"data_angles": [-2.2, -0.95, 1.0, 2.3]}, "data_angles"), ({"targets": [-0.4, -0.2, 0.3, 0.5]}, "targets"),
+    ],
+)  # fmt: skip
+def test_published_function_is_that_of_the_published_settings(tiny, changes, name):
+    values = SETTINGS.model_dump()
+    for key, value in changes.items():
+        (values if key in values else values["function"])[key] = value
+    found = claims.judge_published_function(tiny, Settings.model_validate(values))
+    assert (found.verdict, found.note) == ("undecided", f"{name}: not the published one")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_diverged_functions_decide_nothing(value):
+    judges = (claims.judge_own_function, claims.judge_narrow)
+    network, limit = functions(lambda n: 1.0), functions(lambda n: 1.0)
+    network.loc[(network["part"] == "function") & (network["seed"] == 3), "value"] = value
+    limit.loc[limit["part"] == "limit_function", "deviation"] = value
+    for judge in judges:
+        for table in (network, limit):
+            found = judge(table, SETTINGS)
+            assert found.verdict == "undecided" and found.note.startswith("training diverged")
+
+
+@pytest.mark.parametrize("rate", [15.0, 50.0, 100.0, 1000.0])
+def test_a_rate_that_is_too_large_is_drawn_and_says_so(rate):
+    from zeroloss.plotting.style import house_style
+
+    settings = Settings.model_validate({**TINY.model_dump(), "rate": rate})
+    data = [recipe.build(None) for recipe in STUDY.recipes(settings)]
+    metrics = pd.concat(
+        [STUDY.run(c.parameters, data if c.datasets else [], device="cpu", quiet=True) for c in STUDY.cells(settings)]
+    )
+    found = {claim.name: claim.judge(metrics, settings) for claim in STUDY.claims(settings)}
+    for name in ("drift", "own-function", "narrow", *(("rate", "across") if rate > 15 else ())):
+        assert found[name].verdict == "undecided" and "training diverged" in found[name].note, name
+    assert all(len(one.measured) < 200 for one in found.values())
+    with house_style():
+        for figure in STUDY.figures(settings):
+            figure.draw(metrics, settings, **figure.options).canvas.draw()
+    for table in STUDY.tables(settings):
+        assert len(table.make(metrics, settings))
 
 
 def principal(rate, across):

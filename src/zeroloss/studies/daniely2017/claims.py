@@ -62,7 +62,8 @@ def judge_features(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     Failed means a relative error of at least ``bound.share`` (one half): a network built for the sup error epsilon has a
     mean square of at most epsilon^2, so those built for epsilon = 1/2 are guaranteed to stay below a quarter, half of the
     variance of 1/2. Reproduced where all seeds and widths of depth 2 fail for all d >= 3 and no depth-3 network does; differs
-    where the median of some d and width does not fail, or depth 3 does. d = 2 is left out: the theorem is for large d.
+    where the median of some d and width does not fail, or depth 3 does. d = 2 is left out: the theorem is for large d. Compared
+    are the d that both depths have, with a depth-3 network built for at most that error; undecided where there is none.
     """
     share = settings.bound.share
     table = part(metrics, "features")
@@ -71,7 +72,14 @@ def judge_features(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         return Judgement(f"at least {share:g}", "not measured", "", "", "undecided", "takes d of at least 3")
     built = part(metrics, "built")
     built = built[built["dimension"].isin(at["dimension"]) & (built["accuracy"] ** 2 <= share / 2)]
-    deep = (built["mean_square"] / built["variance"]).max() if len(built) else math.nan
+    both = at["dimension"].isin(built["dimension"])
+    alone = sorted(at[~both]["dimension"].astype(int).unique())
+    left_out = f"; left out, no depth 3 built: d = {', '.join(map(str, alone))}" if alone else ""
+    if built.empty:
+        note = f"needs a d of both depths, with an epsilon of at most {math.sqrt(share / 2):.2g}{left_out}"
+        return Judgement(f"depth 2 at least {share:g}, depth 3 less", "not compared", "", "", "undecided", note)
+    at = at[both]
+    deep = (built["mean_square"] / built["variance"]).max()
     medians = at.groupby(["dimension", "width"])["relative_error"].median()
     verdict: Verdict = "undecided"
     if at["relative_error"].min() >= share and deep < share:
@@ -85,7 +93,7 @@ def judge_features(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread=f"depth 2, all {len(at)} fits: {at['relative_error'].min():.2f} to {at['relative_error'].max():.2f}",
         tolerance=f"failed means a relative error of at least {share:g}",
         verdict=verdict,
-        note="random neurons; what the best weights could do is what the lower bound says",
+        note=f"random neurons; what the best weights could do is what the lower bound says{left_out}",
     )
 
 

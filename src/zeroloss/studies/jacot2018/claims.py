@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Claim, Judgement, Verdict
 from zeroloss.studies.jacot2018 import curves, principal_claims
 from zeroloss.studies.jacot2018.experiment import Settings
+from zeroloss.studies.jacot2018.principal_claims import diverged_judgement
 from zeroloss.theory.statistics import estimate, slope_over_width
 
 # angles at which curves over gamma are compared: neighbouring angles say the same
 ANGLES = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4, np.pi)
 FUNCTION_TOLERANCE = 0.03
+# of Figure 2, as printed or read off: what the published percentiles belong to
+PUBLISHED = {"layers": 4, "beta": 0.1, "rate": 1.0, "steps": 1000}
+PUBLISHED_DATA = [(-2.2, -0.4), (-0.95, -0.2), (1.0, 0.3), (2.2, 0.3)]
 
 
 def _scores(table: pd.DataFrame, limit: pd.DataFrame) -> list[float]:
@@ -109,7 +115,7 @@ def judge_drift(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """
     drifts = curves.drifts(metrics)
     if drifts["diverged"].any():
-        return Judgement("falls", "diverged", "", "", "differs", "training diverged at some width")
+        return diverged_judgement("falls", drifts["diverged"])
     slope = slope_over_width(drifts, "drift")
     half = slope.half_width if slope.seeds > 1 else np.inf
     verdict: Verdict = "undecided"
@@ -133,13 +139,29 @@ def judge_drift(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     )
 
 
+def _not_published(settings: Settings) -> list[str]:
+    """Names of the settings of Figure 2 that are not the published ones."""
+    ours = {**settings.model_dump(include={"layers", "beta", "rate"}), "steps": settings.function.steps}
+    found = [name for name, value in PUBLISHED.items() if ours[name] != value]
+    data = sorted(zip(settings.function.data_angles, settings.function.targets, strict=True))
+    if [angle for angle, _ in data] != [angle for angle, _ in PUBLISHED_DATA]:
+        found.append("data_angles")
+    if [target for _, target in data] != [target for _, target in PUBLISHED_DATA]:
+        found.append("targets")
+    return found
+
+
 def judge_published_function(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """The published n = infinity percentiles of Figure 2 are those of the Gaussian limit.
 
     Largest distance over gamma for P10, P50, P90. The paper takes its kernels from networks of n = 10000, whose kernel
     scatters by 2.5 % (0.0071 of 0.28 in its Figure 1): 0.01 of functions of size 0.4. The points were read off a figure,
     to 0.05 in gamma and 0.01 in f. Tolerance 0.03, the sum of 0.01, 0.01 and as much for slopes of up to 0.2 times 0.05.
+    Undecided with other settings than the published ones: their limit is another function.
     """
+    if other := _not_published(settings):
+        note = f"{', '.join(other)}: not the published {'one' if len(other) == 1 else 'ones'}"
+        return Judgement("0", "not measured", "", "", "undecided", note)
     limit = metrics[metrics["part"] == "limit_function"]
     ours, paper = curves.percentiles(limit), curves.published_function(limit["gamma"].to_numpy())
     worst = {name: float((ours[name] - paper[name]).abs().max()) for name in ("P10", "P50", "P90")}
@@ -150,6 +172,20 @@ def judge_published_function(metrics: pd.DataFrame, settings: Settings) -> Judge
         tolerance=f"{FUNCTION_TOLERANCE}",
         verdict="reproduced" if max(worst.values()) <= FUNCTION_TOLERANCE else "differs",
     )
+
+
+def _function_diverged(
+    metrics: pd.DataFrame, settings: Settings, widths: Sequence[int], expected: str
+) -> Judgement | None:
+    """Undecided where networks of these widths or their limit diverged; None where they did not."""
+    if curves.limit_diverged(metrics, settings):
+        return Judgement(
+            expected, "training diverged in the limit", "", "", "undecided",
+            "training diverged: the rate is too large for the limit's kernel",
+        )  # fmt: skip
+    gone = curves.diverged_functions(metrics, settings)
+    gone = gone[gone.index.get_level_values("width").isin(widths)]
+    return diverged_judgement(expected, gone) if gone.any() else None
 
 
 def judge_own_function(metrics: pd.DataFrame, settings: Settings) -> Judgement:
@@ -167,6 +203,8 @@ def judge_own_function(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     seeds = runs["seed"].nunique()
     if seeds < 3:
         return Judgement("the limit", "not measured", "", "", "undecided", "needs three initialisations")
+    if (found := _function_diverged(metrics, settings, [width], "mean and deviation of the limit")) is not None:
+        return found
     data = sorted(settings.function.data_angles)
     angles = [*(np.array(data[1:]) + np.array(data[:-1])) / 2, np.pi]
     scores, ratios = [], []
@@ -194,6 +232,8 @@ def judge_narrow(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     |f - limit mean| in the limit's deviations, mean over gamma, per initialisation; narrowest over widest width; decided
     where the t interval of the difference of logarithms leaves out 0. For draws of the limit itself it would be 1.
     """
+    if (found := _function_diverged(metrics, settings, settings.function.widths, "above 1")) is not None:
+        return found
     runs = metrics[metrics["part"] == "function"]
     limit = metrics[metrics["part"] == "limit_function"].set_index("gamma")
     # at the data both are zero
@@ -211,6 +251,11 @@ def judge_narrow(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread=f"ln: {gap.spread}",
         tolerance="none: the sign decides, where the interval leaves out 1",
         verdict=verdict,
+        note=""
+        if verdict != "undecided"
+        else "the interval contains 1"
+        if gap.seeds > 1
+        else "needs two initialisations",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from annotated_types import Len
@@ -40,6 +41,16 @@ class FunctionSettings(StudySettings):
     def _a_target_each(self) -> FunctionSettings:
         if len(self.targets) != len(self.data_angles):
             raise ValueError("targets must have one entry for each of data_angles")
+        return self
+
+    @model_validator(mode="after")
+    def _angles_differ(self) -> FunctionSettings:
+        # the same input twice has a singular kernel, which the limit divides by
+        around = sorted((angle % (2 * math.pi), angle) for angle in self.data_angles)
+        following = [*around[1:], (around[0][0] + 2 * math.pi, around[0][1])]
+        for (here, one), (there, other) in zip(around, following, strict=True):
+            if len(around) > 1 and there - here < 1e-6:
+                raise ValueError(f"data_angles has the same angle twice (mod 2 pi): {one:g} and {other:g}")
         return self
 
 

@@ -27,6 +27,16 @@ def _colours(widths: list[int]) -> dict[int, tuple[str, str]]:
     return {int(width): (cue.colour, cue.marker) for width, cue in ordered_cues(widths).items()}  # type: ignore[misc]
 
 
+def _say_diverged(axes: Axes, gone: pd.Series, what: str = "networks") -> None:
+    """The number of runs that diverged, in the middle of the panel; ``gone`` has one flag for each run."""
+    if gone.any():
+        axes.text(
+            0.5, 0.5, f"training diverged in {int(gone.sum())} of {len(gone)} {what}", transform=axes.transAxes,
+            ha="center", va="center", color="#b22222", zorder=8,
+            bbox={"facecolor": "white", "edgecolor": "#b22222", "alpha": 0.9},
+        )  # fmt: skip
+
+
 def draw_kernel(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     """One panel per width: mean and range over initialisations, at the start and after training; limit; published."""
     import matplotlib.pyplot as plt
@@ -44,8 +54,10 @@ def draw_kernel(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     for unused in grid.flat[len(widths) + 1 :]:
         unused.set_axis_off()
     colours = {0: "#0072B2", last: "#D55E00"}
+    moved = curves.drifts(metrics)
     for axes, width in zip(panels, widths, strict=True):
         compared = _compared(width, widths, paper)
+        _say_diverged(axes, moved[moved["width"] == width]["diverged"])
         for step, colour in colours.items():
             here = kernels[(kernels["width"] == width) & (kernels["step"] == step)].groupby("gamma")["kernel"]
             axes.plot(here.mean().index, here.mean(), color=colour, zorder=3)
@@ -84,6 +96,8 @@ def _draw_drift(axes: Axes, metrics: pd.DataFrame, paper: pd.DataFrame) -> None:
     for table, colour, marker, style, name in styles:
         by = table.groupby("width")["drift"]
         mean = by.mean()
+        if name == "ours":
+            _say_diverged(axes, table["diverged"])
         axes.errorbar(
             mean.index, mean, bar_lengths(mean, by.min(), by.max()), color=colour, marker=marker, linestyle=style,
             capsize=2, elinewidth=0.9, label=name,
@@ -104,18 +118,25 @@ def draw_function(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     functions, limit = (metrics[metrics["part"] == part] for part in ("function", "limit_function"))
     ours = curves.percentiles(limit)
     paper = curves.published_function(limit["gamma"].to_numpy())
+    # what diverged would hide the rest: it is counted and not drawn
+    gone, without_limit = curves.diverged_functions(metrics, settings), curves.limit_diverged(metrics, settings)
     cues = _colours(one.widths)
     canvas, row = plt.subplots(
         1, len(one.widths), figsize=(6.0 * len(one.widths), 4.8), sharey=True, squeeze=False, layout="constrained"
     )
     for axes, width in zip(row[0], one.widths, strict=True):
-        for _, run in functions[functions["width"] == width].groupby("seed"):
+        for seed, run in functions[functions["width"] == width].groupby("seed"):
+            if gone[width, seed]:
+                continue
             axes.plot(run["gamma"], run["value"], color=cues[width][0], linewidth=0.9, alpha=0.6)
         for name in ("P10", "P50", "P90"):
-            axes.plot(ours["gamma"], ours[name], color="0.1", linestyle=":", linewidth=1.8, zorder=4)
+            if not without_limit:
+                axes.plot(ours["gamma"], ours[name], color="0.1", linestyle=":", linewidth=1.8, zorder=4)
             axes.plot(paper["gamma"], paper[name], color="#D55E00", linestyle=_DASHED, linewidth=1.0, zorder=5)
         axes.plot(one.data_angles, one.targets, "o", color="0.1", markersize=6, zorder=6)
-        axes.set(xlabel=r"$\gamma$", title=f"$n={width}$")
+        title = f"$n={width}$; the limit diverged" if without_limit else f"$n={width}$"
+        axes.set(xlabel=r"$\gamma$", title=title)
+        _say_diverged(axes, gone[width])
         axes.set_xticks([-np.pi, -np.pi / 2, 0, np.pi / 2, np.pi], [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
     row[0, 0].set_ylabel(r"$f_\theta(\cos\gamma,\sin\gamma)$")
     handles = [Line2D([], [], color=cues[width][0], label=f"networks, $n={width}$") for width in one.widths]
@@ -158,7 +179,11 @@ def draw_principal(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             axes.fill_between(mean.index, by.min(), by.max(), color=colour, alpha=0.25, linewidth=0)
     steps = np.arange(one.steps + 1)
     limit = one.offset * (1 - settings.rate * curves.eigenvalues(metrics, settings.beta)[1]) ** steps
-    right.plot(steps, limit, color="0.1", linestyle=":", linewidth=1.8)
+    stable = np.abs(limit) <= one.offset  # a limit that grows would hide the rest
+    right.plot(steps[stable], limit[stable], color="0.1", linestyle=":", linewidth=1.8)
+    gone = curves.rates(metrics, curves.eigenvalues(metrics, settings.beta)[1], settings.rate)["diverged"]
+    _say_diverged(middle, gone)
+    _say_diverged(right, gone)
     middle.axhline(0, color="0.1", linestyle=":", linewidth=1.8)
     middle.set(xlabel="step $t$", ylabel=r"$\|h_t\|$", title="(b) error across $f^{(2)}$")
     right.set(xlabel="step $t$", ylabel=r"$\|g_t\|$", title="(c) error along $f^{(2)}$", ylim=(0, None))

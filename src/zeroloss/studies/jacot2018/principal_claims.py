@@ -14,6 +14,13 @@ from zeroloss.theory.statistics import slope_over_width
 SCATTER_AT_500 = 0.145
 
 
+def diverged_judgement(expected: str, gone: pd.Series) -> Judgement:
+    """Nothing is decided where training diverged: the runs left over are a selection. ``gone`` has one flag for each run."""
+    measured = f"training diverged in {int(gone.sum())} of {len(gone)} runs"
+    note = "training diverged: not finite, or far above where it started; best explanation: the rate is too large"
+    return Judgement(expected, measured, "", "", "undecided", note)
+
+
 def judge_rate(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """The error along f^(2) decays at the rate lambda_2 of the limit: |g_t| = .5 e^(-lambda_2 t) (Figure 3 c).
 
@@ -22,7 +29,13 @@ def judge_rate(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """
     width = max(settings.principal.widths)
     found = curves.rates(metrics, curves.eigenvalues(metrics, settings.beta)[1], settings.rate)
-    ratios = found[found["width"] == width]["ratio"]
+    here = found[found["width"] == width]
+    if here["diverged"].any():
+        return diverged_judgement("1", here["diverged"])
+    ratios = here["ratio"]
+    if not np.isfinite(ratios).all():
+        note = "needs three recorded steps while the limit is above a tenth, and a rate below 1 / lambda_2"
+        return Judgement("1", "not measurable", "", "", "undecided", note)
     allowed = 3 * SCATTER_AT_500 * (500 / width) ** 0.5
     worst = float((ratios - 1).abs().max())
     return Judgement(
@@ -43,6 +56,8 @@ def judge_across(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     outside.
     """
     found = curves.rates(metrics, curves.eigenvalues(metrics, settings.beta)[1], settings.rate)
+    if found["diverged"].any():
+        return diverged_judgement("-1/2", found["diverged"])
     slope = slope_over_width(found, "across")
     half = slope.half_width if slope.seeds > 1 else np.inf
     off = abs(slope.mean + 0.5)

@@ -11,8 +11,16 @@ from zeroloss.studies.contract import Figure
 from zeroloss.studies.rotskoff2018 import fluctuation_figures, sigmoid_figures
 from zeroloss.studies.rotskoff2018.captions import sphere_text
 from zeroloss.studies.rotskoff2018.claims import final_losses
+from zeroloss.studies.rotskoff2018.divergence import diverged
 from zeroloss.studies.rotskoff2018.experiment import Settings
-from zeroloss.studies.rotskoff2018.panels import draw_curve, draw_guide, draw_points, name_widths, width_handles
+from zeroloss.studies.rotskoff2018.panels import (
+    draw_curve,
+    draw_guide,
+    draw_points,
+    name_widths,
+    say_diverged,
+    width_handles,
+)  # fmt: skip
 from zeroloss.studies.rotskoff2018.slopes import width_slope
 from zeroloss.studies.wording import listed, seeds_text
 from zeroloss.theory import rotskoff2018 as theory
@@ -138,6 +146,10 @@ def draw_figure_1(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     draw_guide(right, final, "loss", -2, "-.")
     name_widths(right, widths)
     right.set(ylabel=r"loss $\ell(f,f_n)$", title=f"(d) loss at the end, slope {width_slope(final, 'loss')}")
+    say_diverged(right, *diverged(metrics[metrics["part"] == "flow"]))
+    # the map is of one run, the first realisation of its n
+    shown_run = metrics[(metrics["part"] == "flow") & (metrics["width"] == drawn)]
+    say_diverged(maps[1], *diverged(shown_run[shown_run["seed"] == settings.sphere.seeds[0]]))
     right.legend(
         handles=[
             Line2D([], [], color="#31688e", marker="o", label="medians and realisations"),

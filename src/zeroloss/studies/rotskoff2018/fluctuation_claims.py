@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from zeroloss.studies.contract import Claim, Judgement, Verdict
+from zeroloss.studies.rotskoff2018.divergence import withhold
 from zeroloss.studies.rotskoff2018.experiment import Settings
 from zeroloss.studies.rotskoff2018.slopes import judge_slope
 from zeroloss.theory import rotskoff2018 as theory
@@ -15,13 +17,18 @@ from zeroloss.theory.statistics import estimate
 ITEMS = ("004-L2",)
 
 
+def flows(metrics: pd.DataFrame) -> pd.DataFrame:
+    """All realisations of the flow at all times."""
+    return metrics[metrics["part"] == "spread"]
+
+
 def spread_at(metrics: pd.DataFrame, step: int) -> pd.DataFrame:
-    part = metrics[metrics["part"] == "spread"]
+    part = flows(metrics)
     return part[part["step"] == step]
 
 
 def steps(metrics: pd.DataFrame) -> list[int]:
-    return sorted(int(step) for step in metrics[metrics["part"] == "spread"]["step"].unique())
+    return sorted(int(step) for step in flows(metrics)["step"].unique())
 
 
 def judge_start_variance(metrics: pd.DataFrame, settings: Settings) -> Judgement:
@@ -57,7 +64,7 @@ def judge_variance(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         step: judge_slope(spread_at(metrics, step), "variance", -1.0, 0.15, "corrections of relative order 1/n")
         for step in steps(metrics)
     }
-    return _worst(found, settings)
+    return withhold(_worst(found, settings), flows(metrics))
 
 
 def judge_law(metrics: pd.DataFrame, settings: Settings) -> Judgement:
@@ -70,7 +77,7 @@ def judge_law(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         step: judge_slope(spread_at(metrics, step), "law_distance", -0.5, 0.1, "finite N and small n")
         for step in steps(metrics)
     }
-    return _worst(found, settings)
+    return withhold(_worst(found, settings), flows(metrics))
 
 
 def _worst(found: dict[int, Judgement], settings: Settings) -> Judgement:
@@ -88,9 +95,10 @@ def judge_limit(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     Independent networks differ by V (1/n + 1/N) plus squared bias O(1/n^2): the 1/N bends the slope by up to
     ln(1 + n_last / N) / ln(n_last / n_first), 0.02 for N = 16 n_last. Tolerance 0.15 as for the variance.
     """
-    return judge_slope(
+    found = judge_slope(
         spread_at(metrics, steps(metrics)[-1]), "from_limit", -1.0, 0.15, "corrections of relative order 1/n"
     )
+    return withhold(found, flows(metrics))
 
 
 def judge_sgd_law(metrics: pd.DataFrame, settings: Settings) -> Judgement:
@@ -107,7 +115,7 @@ def judge_sgd_law(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     if sgd.seeds >= 5:
         above, below = sgd.mean - sgd.half_width > allowed, sgd.mean + sgd.half_width <= allowed
         verdict = "reproduced" if below else "differs" if above else "undecided"
-    return Judgement(
+    found = Judgement(
         expected=f"<= {allowed:.3g}",
         measured=f"{sgd.mean:.3g} (distance of SGD's charges; the flow's {flow['law_distance'].mean():.3g})",
         spread=sgd.spread,
@@ -116,6 +124,10 @@ def judge_sgd_law(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         note=f"n = {settings.fluctuations.sgd_width}, step {settings.fluctuations.sgd_step:g}, batch "
         f"{settings.fluctuations.sgd_batch}",
     )
+    if not np.isfinite(sgd.mean):
+        # of SGD only the charges at its end are kept
+        return replace(found, measured="not finite", spread="", verdict="undecided", note="training of SGD diverged")
+    return withhold(found, flows(metrics))
 
 
 def claims(settings: Settings) -> list[Claim]:

@@ -9,9 +9,10 @@ import pandas as pd
 
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.rotskoff2018.captions import fluctuation_text
+from zeroloss.studies.rotskoff2018.divergence import diverged
 from zeroloss.studies.rotskoff2018.experiment import Settings
-from zeroloss.studies.rotskoff2018.fluctuation_claims import spread_at, steps
-from zeroloss.studies.rotskoff2018.panels import draw_points, name_widths
+from zeroloss.studies.rotskoff2018.fluctuation_claims import flows, spread_at, steps
+from zeroloss.studies.rotskoff2018.panels import draw_points, name_widths, say_diverged
 from zeroloss.theory import rotskoff2018 as theory
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def draw_fluctuations(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             draw_points(one, spread_at(metrics, step), value, cues[step].colour, cues[step].marker, shift=shift)
         name_widths(one, part.widths)
         one.set(ylabel=label, title=title)
+        say_diverged(one, *diverged(flows(metrics)))
     axes[0, 0].plot(
         widths,
         theory.sigmoid_start_variance(part.dimension, 1.0) / widths,
@@ -63,10 +65,14 @@ def draw_fluctuations(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     for source, (colour, style, _) in _SOURCES.items():
         table = charges[charges["source"] == source]
         edges = [*table["low"], table["high"].iloc[-1]]
+        if not np.isfinite(edges).all():
+            continue  # the limit diverged: its charges span no range
         last.stairs(table["density"], edges, color=colour, linestyle=style, linewidth=1.4)
     # at the start c ~ N(0, 1), far above the spread-out laws: its peak is cut
     later = charges[charges["source"] != "start"]["density"].max()
-    last.set(xlabel="charge $c$", ylabel="density", title="(d) law of the charges", ylim=(0, 1.6 * later))
+    last.set(xlabel="charge $c$", ylabel="density", title="(d) law of the charges")
+    if later > 0:
+        last.set(ylim=(0, 1.6 * later))
     last.legend(
         handles=[Line2D([], [], color=c, linestyle=s, label=label) for c, s, label in _SOURCES.values()],
         loc="upper right",

@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from zeroloss.studies.rotskoff2018.divergence import counted
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
     from zeroloss.plotting.style import Cue
+
+
+def say_diverged(axes: Axes, gone: int, runs: int) -> None:
+    """The number of runs that diverged, in the middle of the panel: what is not finite is not drawn."""
+    if gone:
+        axes.text(
+            0.5, 0.5, counted(gone, runs), transform=axes.transAxes, ha="center", va="center", color="#b22222",
+            zorder=6, bbox={"facecolor": "white", "edgecolor": "#b22222", "alpha": 0.9},
+        )  # fmt: skip
 
 
 def draw_curve(axes: Axes, table: pd.DataFrame, x: str, cue: Cue, value: str = "loss") -> None:
@@ -28,7 +39,10 @@ def draw_curve(axes: Axes, table: pd.DataFrame, x: str, cue: Cue, value: str = "
 def draw_points(
     axes: Axes, table: pd.DataFrame, value: str, colour: Any, marker: str, *, shift: float = 1.0, filled: bool = True
 ) -> None:
-    """Every realisation's magnitude as a small marker, the medians joined by a line; log-log over n, moved by ``shift``."""
+    """Every realisation's magnitude as a small marker, the medians joined by a line; log-log over n, moved by ``shift``.
+
+    Left linear where no value can stand on a logarithmic axis, which matplotlib would refuse.
+    """
     size = table[value].abs()
     fill: Any = "full" if filled else "none"
     axes.plot(
@@ -45,7 +59,9 @@ def draw_points(
     axes.plot(
         middle.index * shift, middle, color=colour, marker=marker, markersize=7, linewidth=1.2, zorder=4, fillstyle=fill
     )
-    axes.set(xscale="log", yscale="log")
+    axes.set(xscale="log")
+    if (np.isfinite(size) & (size > 0)).any():
+        axes.set(yscale="log")
 
 
 def draw_guide(axes: Axes, table: pd.DataFrame, value: str, power: float, style: Any) -> None:

@@ -10,10 +10,18 @@ import pandas as pd
 from zeroloss import published
 from zeroloss.studies.contract import Figure
 from zeroloss.studies.rotskoff2018.captions import sigmoid_text
-from zeroloss.studies.rotskoff2018.claims import final_table
+from zeroloss.studies.rotskoff2018.claims import final_table, sigmoid_curves
 from zeroloss.studies.rotskoff2018.compute import CIRCLES
+from zeroloss.studies.rotskoff2018.divergence import diverged
 from zeroloss.studies.rotskoff2018.experiment import Settings
-from zeroloss.studies.rotskoff2018.panels import draw_curve, draw_guide, draw_points, name_widths, width_handles
+from zeroloss.studies.rotskoff2018.panels import (
+    draw_curve,
+    draw_guide,
+    draw_points,
+    name_widths,
+    say_diverged,
+    width_handles,
+)  # fmt: skip
 from zeroloss.studies.rotskoff2018.slopes import width_slope
 
 if TYPE_CHECKING:
@@ -43,9 +51,9 @@ def draw_figure_2(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     canvas, axes = plt.subplots(1, len(runs), figsize=(4.8 * len(runs), 4.8), layout="constrained", squeeze=False)
     cues = ordered_cues(_widths(settings))
     paper = published.load("rotskoff2018_fig2").set_index("d")
-    curves = metrics[metrics["part"] == "curve"]
     for one, run in zip(axes[0], runs, strict=True):
-        table = curves[curves["dimension"] == run.dimension]
+        table = sigmoid_curves(metrics, run.dimension)
+        say_diverged(one, *diverged(table))
         table = table.assign(log_loss=np.log(table["loss"]))
         for width, group in table.groupby("width"):
             draw_curve(one, group, "time", cues[width], "log_loss")
@@ -80,6 +88,7 @@ def draw_figure_3(metrics: pd.DataFrame, settings: Settings) -> Canvas:
                 slopes.append(f"{'SGD' if phase == 'sgd' else phase} {width_slope(table, value)}")
             draw_guide(one, final_table(metrics, run.dimension, "sgd"), value, -1, (0, (5, 2)))
             name_widths(one, run.widths)
+            say_diverged(one, *diverged(sigmoid_curves(metrics, run.dimension)))
             one.set_title("\n".join(slopes), fontsize=9)
             one.set_ylabel(f"$d={run.dimension}$:  {label}" if value == "loss" else label)
     handles = [
@@ -112,6 +121,8 @@ def draw_figure_4(metrics: pd.DataFrame, settings: Settings) -> Canvas:
             one.plot(target.index, target, color="black", linewidth=2.0, zorder=2)
             for width in run.widths[-3:]:
                 draw_curve(one, table[table["width"] == width], "theta", cues[width], "output")
+            curves = sigmoid_curves(metrics, run.dimension)
+            say_diverged(one, *diverged(curves[curves["width"].isin(run.widths[-3:])]))
             i, j = CIRCLES[circle]
             one.set_title(f"$d={run.dimension}$, $(x_{i + 1},x_{j + 1})$")
             one.set_xticks([0, np.pi, 2 * np.pi], ["$0$", r"$\pi$", r"$2\pi$"])
