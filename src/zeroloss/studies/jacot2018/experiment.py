@@ -50,7 +50,9 @@ class FunctionSettings(StudySettings):
         following = [*around[1:], (around[0][0] + 2 * math.pi, around[0][1])]
         for (here, one), (there, other) in zip(around, following, strict=True):
             if len(around) > 1 and there - here < 1e-6:
-                raise ValueError(f"data_angles has the same angle twice (mod 2 pi): {one:g} and {other:g}")
+                raise ValueError(
+                    f"data_angles is {self.data_angles}: {one:g} and {other:g} are the same angle (mod 2 pi)"
+                )
         return self
 
 
