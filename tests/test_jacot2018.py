@@ -130,7 +130,7 @@ def test_bad_settings():
 def test_an_input_may_stand_once(angles):
     values = SETTINGS.model_dump()
     values["function"].update(data_angles=[2.5, *angles], targets=[0.1, 0.2, 0.3])
-    with pytest.raises(ValueError, match="are the same angle"):
+    with pytest.raises(ValueError, match="all must differ"):
         Settings.model_validate(values)
     values["function"].update(data_angles=[2.5], targets=[0.1])
     assert Settings.model_validate(values).function.data_angles == [2.5]

@@ -51,7 +51,7 @@ class FunctionSettings(StudySettings):
         for (here, one), (there, other) in zip(around, following, strict=True):
             if len(around) > 1 and there - here < 1e-6:
                 raise ValueError(
-                    f"data_angles is {self.data_angles}: {one:g} and {other:g} are the same angle (mod 2 pi)"
+                    f"data_angles is {self.data_angles}: all must differ, and {one:g} and {other:g} are the same mod 2 pi"
                 )
         return self
 
