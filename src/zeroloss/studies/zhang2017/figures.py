@@ -88,7 +88,7 @@ def draw_curves(metrics: pd.DataFrame, settings: Settings) -> Canvas:
     above.set(xlabel="thousand steps, published (dashed)", xlim=(0, 20))
     above.grid(visible=False)
     above.spines["top"].set_visible(True)
-    _legend(canvas, axes, 4, band="range over seeds" if len(settings.sizes.seeds) > 1 else "")
+    _legend(canvas, axes, 3, band="range over seeds" if len(settings.sizes.seeds) > 1 else "")
     return canvas
 
 
