@@ -9,9 +9,10 @@ ARGS ?=
 venv := .venv
 python := $(venv)/bin/python
 ready := $(venv)/.ready
+# --quiet and --rerun-triggers take all words that follow, so ARGS comes after an option that takes none.
 # Files are up to date by what they were made from, not by their times: data, settings and code are in the parameters.
 snakemake := $(python) -m snakemake --cores $(CORES) --rerun-triggers code params input software-env \
-	--rerun-incomplete --show-failed-logs
+	--quiet rules --rerun-incomplete --show-failed-logs
 
 .DEFAULT_GOAL := help
 .PHONY: help environment reproduce smoke test test-quick test-faults lint schema cost-table bench clean clean-results \
@@ -31,7 +32,7 @@ environment: $(ready) ## make .venv from the lock
 
 reproduce: $(ready) ## data, training, figures, tables, claims, page (SCALE=tiny|laptop|paper, CORES=n, ARGS="more for snakemake")
 	@# if ARGS ends in a --config of its own, the scale joins its values: a second --config would replace the first
-	@$(snakemake) --quiet rules $(ARGS) $(if $(findstring --config ,$(ARGS)),,--config) scale=$(SCALE)
+	@$(snakemake) $(ARGS) $(if $(findstring --config ,$(ARGS)),,--config) scale=$(SCALE)
 	@echo "open results/$(SCALE)/index.html"
 
 smoke: ## the same on toy sizes

@@ -48,6 +48,10 @@ def test_orders_fit_into_a_command_line():
         orders = [PLAN.figures_of(study), PLAN.tables_of(study)]
         orders += [PLAN.cells_of(study, names) for names in PLAN.bundles(study)]
         assert max(len(json.dumps(order).encode()) for order in orders) < 2**16
+    whole = make_plan("paper", {"seconds_per_job": 1e12})
+    for study in whole.studies:
+        (names,) = whole.bundles(study)
+        assert len(json.dumps(whole.cells_of(study, names)).encode()) < 2**17
 
 
 def test_cells_of_one_job_are_the_files_of_jobs_of_their_own(tmp_path):

@@ -157,7 +157,9 @@ def minutes(costs, attempt):
     # three times the expectation, and never less than a busy cluster node needs to start Python; no GPU has been
     # timed, so a job there gets half an hour more
     on_gpu = any(uses_gpu(cost) for cost in costs)
-    seconds = sum(cost.gpu_seconds if on_gpu else cost.seconds for cost in costs)
+    seconds = sum(
+        cost.gpu_seconds if uses_gpu(cost) else cost.seconds for cost in costs
+    )
     return int((30 if on_gpu else 5) + 3 * seconds / 60) * attempt
 
 

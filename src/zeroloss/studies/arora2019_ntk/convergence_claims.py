@@ -152,7 +152,9 @@ def judge_flow(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread="95 % t intervals: " + ", ".join(f"± {half:.2g}" for half in halves),
         tolerance="0.1; undecided where an interval is wider than that",
         verdict="undecided" if wide else "reproduced" if max(values) <= 0.1 else "differs",
-        note="judged at the largest kappa: with smaller ones weights move farther, and the figure shows runs leave the limit",
+        note="judged at the largest kappa alone: with smaller ones weights move farther (figure arora2019_ntk_path)"
+        if len(settings.convergence.scales) > 1
+        else "",
     )
 
 

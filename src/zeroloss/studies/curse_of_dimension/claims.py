@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -112,19 +112,24 @@ def cube_room(settings: Settings) -> Callable[[float, int], float]:
     return lambda s, d: ROOM * theory.rate(s, d) + float(theory.spacing(middle, d)) / d
 
 
+def _vacuous(found: Mapping[tuple[float, int], Estimate], room: Callable[[float, int], float]) -> str:
+    """Where the tolerance reaches down to an exponent of zero, in words."""
+    wide = [f"s = {s:g}, d = {d}" for s, d in found if room(s, d) >= theory.rate(s, d)]
+    return f"; it allows even an exponent of 0 at {'; '.join(wide)}" if wide else ""
+
+
 def judge_cube(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     """The same on the cube, whose boundary is near everywhere in high dimension.
 
     Tolerance: 20 % of s/d and the share of the boundary, see :func:`cube_room`.
     """
-    found = exponents(metrics, settings, "cube", False, "error")
+    found, room = exponents(metrics, settings, "cube", False, "error"), cube_room(settings)
     return _judgement(
         found,
         theory.rate,
-        cube_room(settings),
+        room,
         "s / d",
-        f"the interval meets s / d ± ({ROOM:.0%} + h / d), "
-        "h the mean distance of neighbours; at s = 1/2 and d >= 6 that is as much as s / d itself",
+        f"the interval meets s / d ± ({ROOM:.0%} + h / d), h the mean distance of neighbours{_vacuous(found, room)}",
     )
 
 

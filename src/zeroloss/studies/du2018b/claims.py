@@ -270,6 +270,9 @@ def judge_labels(metrics: pd.DataFrame, settings: Settings) -> Judgement:
     stuck = table[(table["relative_loss"] > 0.01) & (table["relative_loss"] > 0.95 * table["earlier_loss"])]
     open_ = table[(table["relative_loss"] > 0.01) & ~table.index.isin(stuck.index)]
     verdict: Verdict = "differs" if len(stuck) else "undecided" if len(open_) else "reproduced"
+    still = ", ".join(
+        f"{NAMES[str(a)]}, H = {d:.0f}" for a, d in sorted(stuck.groupby(["architecture", "depth"]).groups)
+    )
     by = table.groupby(["architecture", "depth", "labels"])["relative_loss"].max()
     notes = [f"{NAMES[str(a)]}, H = {depth:.0f}, {labels}: {value:.2g}" for (a, depth, labels), value in by.items()]
     return Judgement(
@@ -278,7 +281,7 @@ def judge_labels(metrics: pd.DataFrame, settings: Settings) -> Judgement:
         spread=f"{len(stuck)} runs stand still above 0.01, {len(open_)} are above it and falling",
         tolerance="0.01",
         verdict=verdict,
-        note=("at this step size deep fully connected networks hardly move; " if len(stuck) else "")
+        note=(f"standing still, at this step size: {still}; " if still else "")
         + "largest over seeds and problems: "
         + "; ".join(notes),
     )

@@ -171,7 +171,11 @@ def judge_published_slowdown(metrics: pd.DataFrame, settings: Settings) -> Judge
         verdict=verdict,
         note="; ".join(
             (["-: did not overfit within its epochs"] if np.isnan(values).any() else [])
-            + (["true labels of few and easy images are fitted in very few steps"] if (values > 2).any() else [])
+            + (
+                ["slower than in print probably because the true labels here take so few steps"]
+                if (values > 2).any()
+                else []
+            )
         ),
     )
 
